@@ -1,0 +1,29 @@
+from importlib.metadata import version as installed_version
+
+project = "metapeer"
+author = "The metapeer developers"
+copyright = author  # noqa: A001 - the name Sphinx looks for
+release = version = installed_version("metapeer")
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build"]
+nitpicky = True  # a link to nowhere is an error
+
+myst_enable_extensions = ["deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+autodoc_typehints = "none"  # each docstring says its types in words
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False  # the templates list what is public
+numpydoc_class_members_toctree = False
+
+html_theme = "furo"
+html_title = f"metapeer {release}"

@@ -1,0 +1,236 @@
+"""The rows of a forest plot, made from results: what each study brought, its weight, and what they amount to."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from metapeer.effects.measures import ARMS, EVENTS
+from metapeer.formatting import format_interval, format_level, format_number, format_p
+from metapeer.plots.forest import forest_plot
+from metapeer.pooling.results import MetaAnalysisResult, measure_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from metapeer.pooling.subgroups import SubgroupAnalysisResult
+
+__all__ = ["draw_forest", "draw_subgroups", "forest_table"]
+
+_WORDS = {"random": "Random-effects model", "common": "Common-effect model"}
+Row = dict[str, Any]
+
+
+def _integer(value: object) -> str:
+    number = pd.to_numeric(value, errors="coerce")  # type: ignore[call-overload]
+    return "" if pd.isna(number) else f"{number:g}"
+
+
+def _mean_sd(mean: object, sd: object) -> str:
+    if pd.isna(mean) or pd.isna(sd):  # type: ignore[call-overload]
+        return ""
+    return f"{mean:g} ({sd:g})"
+
+
+def _arm_columns(studies: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:
+    """Text columns of the arms: n and mean (SD), or events and total, as far as the studies have them."""
+    arms = {1: "Peer support", 2: "Comparison"}
+    text = pd.DataFrame(index=studies.index)
+    left: dict[str, tuple[str, str]] = {}
+    if set(ARMS) <= set(studies.columns) and studies[list(ARMS)].notna().all(axis=1).any():
+        for arm, heading in arms.items():
+            text[f"text_n{arm}"] = [_integer(n) for n in studies[f"n{arm}"]]
+            text[f"text_mean{arm}"] = [
+                _mean_sd(m, s) for m, s in zip(studies[f"mean{arm}"], studies[f"sd{arm}"], strict=True)
+            ]
+            left |= {f"text_n{arm}": (heading, "n"), f"text_mean{arm}": (heading, "Mean (SD)")}
+    if set(EVENTS) <= set(studies.columns) and studies[list(EVENTS)].notna().all(axis=1).any():
+        for arm, heading in arms.items():
+            text[f"text_events{arm}"] = [
+                f"{_integer(e)}/{_integer(t)}" if _integer(e) and _integer(t) else ""
+                for e, t in zip(studies[f"events{arm}"], studies[f"total{arm}"], strict=True)
+            ]
+            left[f"text_events{arm}"] = (heading, "Events/total")
+    return text, {key: left[key] for key in sorted(left, key=lambda key: key[-1])}
+
+
+def _heterogeneity(fit: MetaAnalysisResult) -> str:
+    if fit.k < 2:
+        return ""
+    p = format_p(fit.Q_p)
+    q = f"Q = {fit.Q:.2f}, df = {fit.Q_df}, p {p if p.startswith('<') else f'= {p}'}"
+    if fit.model == "common":
+        return f"Heterogeneity: {q}; I² (from Q) = {format_number(fit.I2_Q, 0)}%"
+    return (
+        f"Heterogeneity: τ² = {format_number(fit.tau2, 4)} ({fit.tau2_method}), I² (from τ²) = "
+        f"{format_number(fit.I2, 0)}%; {q}"
+    )
+
+
+def _pooled_rows(fit: MetaAnalysisResult, label: str, weight: float) -> list[Row]:
+    rows: list[Row] = [
+        {
+            "kind": "summary",
+            "label": label,
+            "estimate": fit.estimate,
+            "ci_low": fit.ci.low,
+            "ci_high": fit.ci.high,
+            "weight": weight,
+        }
+    ]
+    if fit.prediction_interval is not None:
+        low, high = fit.prediction_interval
+        measure = measure_of(fit.measure)
+        rows.append(
+            {
+                "kind": "prediction",
+                "label": f"{format_level(fit.level)} prediction interval",
+                "ci_low": low,
+                "ci_high": high,
+                "effect": f"({format_interval(measure.display(low), measure.display(high))})",
+            }
+        )
+    text = _heterogeneity(fit)
+    return [*rows, {"kind": "text", "label": text}] if text else rows
+
+
+def _study_rows(fit: MetaAnalysisResult, weights: Sequence[float]) -> tuple[list[Row], dict[str, tuple[str, str]]]:
+    studies = fit.studies()
+    text, left = _arm_columns(studies)
+    rows: list[Row] = [
+        {
+            "kind": "study",
+            "label": studies["label"].iloc[i],
+            "estimate": studies["yi"].iloc[i],
+            "ci_low": studies["ci_low"].iloc[i],
+            "ci_high": studies["ci_high"].iloc[i],
+            "weight": weights[i],
+            **{str(column): text[column].iloc[i] for column in text},
+        }
+        for i in range(fit.k)
+    ]
+    return rows, left
+
+
+def _frame(rows: list[Row]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows)
+    for column in frame.columns:
+        if column in ("estimate", "ci_low", "ci_high", "weight"):
+            frame[column] = frame[column].astype("float64")
+        else:
+            frame[column] = frame[column].fillna("").astype(str)
+    return frame
+
+
+def forest_table(fit: MetaAnalysisResult) -> pd.DataFrame:
+    """Lay out the rows of a forest plot.
+
+    Parameters
+    ----------
+    fit : MetaAnalysisResult
+        What is to be drawn.
+
+    Returns
+    -------
+    DataFrame
+        As `forest_plot` takes it.
+
+    Examples
+    --------
+    >>> from metapeer import meta_analysis
+    >>> fit = meta_analysis(yi=[0.1, 0.3, 0.35], vi=[0.03, 0.03, 0.05], labels=["a", "b", "c"])
+    >>> list(forest_table(fit)["kind"])
+    ['study', 'study', 'study', 'summary', 'prediction', 'text']
+    """
+    rows, _ = _study_rows(fit, fit.weights.tolist())
+    return _frame([*rows, *_pooled_rows(fit, _WORDS[fit.model], 100.0)])
+
+
+def _favours(fit: MetaAnalysisResult) -> tuple[str, str] | None:
+    sides = ("Favours comparison", "Favours peer support")
+    return {"arm1": sides, "arm2": (sides[1], sides[0])}.get(fit.positive_favours)
+
+
+def _draw(
+    fit: MetaAnalysisResult, rows: list[Row], left: dict[str, tuple[str, str]], ax: "Axes | None", options: Row
+) -> "Figure":
+    measure = measure_of(fit.measure)
+    label = measure.name[0].upper() + measure.name[1:]
+    frame = _frame(rows)
+    has_effect = "effect" in frame
+    if has_effect:
+        blank = frame["effect"] == ""
+        shown = [
+            f"{format_number(measure.display(e))} ({format_interval(measure.display(lo), measure.display(hi))})"
+            if kind in ("study", "summary")
+            else ""
+            for e, lo, hi, kind in zip(frame["estimate"], frame["ci_low"], frame["ci_high"], frame["kind"], strict=True)
+        ]
+        frame["effect"] = np.where(blank, shown, frame["effect"])
+    settings: Row = {
+        "left": left or None,
+        "axis_label": label,
+        "log_scale": measure.scale == "log",
+        "favours": _favours(fit),
+        "reference": None if math.isnan(fit.estimate) else fit.estimate,
+        "level": fit.level,
+        "notes": [f"Pooled interval: {fit.ci.method}. Study intervals: normal."],
+        **options,
+    }
+    return forest_plot(frame, ax=ax, **settings)
+
+
+def draw_forest(fit: MetaAnalysisResult, *, ax: "Axes | None" = None, **options: Any) -> "Figure":
+    """Draw the forest plot of a meta-analysis.
+
+    Parameters
+    ----------
+    fit : MetaAnalysisResult
+        What is to be drawn.
+    ax : Axes, optional
+        Where to draw.
+    **options
+        Passed to `forest_plot`; they override what is chosen here.
+
+    Returns
+    -------
+    Figure
+        The figure drawn on.
+    """
+    rows, left = _study_rows(fit, fit.weights.tolist())
+    return _draw(fit, [*rows, *_pooled_rows(fit, _WORDS[fit.model], 100.0)], left, ax, options)
+
+
+def draw_subgroups(found: "SubgroupAnalysisResult", *, ax: "Axes | None" = None, **options: Any) -> "Figure":
+    """Draw the forest plot of a subgroup analysis.
+
+    Parameters
+    ----------
+    found : SubgroupAnalysisResult
+        What is to be drawn.
+    ax : Axes, optional
+        Where to draw.
+    **options
+        Passed to `forest_plot`; they override what is chosen here.
+
+    Returns
+    -------
+    Figure
+        The figure drawn on. Weights are those of the overall analysis.
+    """
+    overall = found.overall
+    groups = overall.studies()[list(found.by)].astype(str).agg(" / ".join, axis=1).tolist()
+    studies, left = _study_rows(overall, overall.weights.tolist())
+    rows: list[Row] = []
+    for level, fit in zip(found.levels, found.results, strict=True):
+        members = [row for row, group in zip(studies, groups, strict=True) if group == level]
+        rows += [{"kind": "heading", "label": level}, *members]
+        rows += _pooled_rows(fit, "Subgroup", sum(row["weight"] for row in members))
+        rows.append({"kind": "blank", "label": ""})
+    rows += _pooled_rows(overall, f"All studies: {_WORDS[overall.model].lower()}", 100.0)
+    if found.test:
+        rows.append({"kind": "text", "label": found.test_words()})
+    return _draw(overall, rows, left, ax, options)

@@ -1,0 +1,728 @@
+"""The door to pooling: a table or arrays of effects in, a `MetaAnalysisResult` out."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from metapeer.effects.measures import find_measure
+from metapeer.errors import ChoiceError, DataError, DataWarning, Fault, MetapeerError, check_choice
+from metapeer.formatting import count
+from metapeer.pooling.heterogeneity import cochran_q, h2_from_tau2, i2_from_h2, i2_test_based, q_profile
+from metapeer.pooling.inference import CI_METHODS, Inference, infer
+from metapeer.pooling.intervals import Interval, check_level, normal_quantile
+from metapeer.pooling.prediction import PREDICTION_METHODS, prediction_interval
+from metapeer.pooling.results import MetaAnalysisResult
+from metapeer.pooling.tau2 import TAU2_METHODS, Tau2Estimate, estimate_tau2, tau2_dl
+from metapeer.pooling.weighted import FloatArray
+
+__all__ = ["Effects", "MetaOptions", "Model", "Notes", "meta_analysis", "meta_options", "pool", "read_effects"]
+
+Model = Literal["random", "common"]
+MODELS = ("random", "common")
+COMMON_CI_METHODS = ("z", "t")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Effects:
+    """Effects that passed every check, ready to be pooled.
+
+    Parameters
+    ----------
+    yi, vi : array of shape (k,)
+        Effects and sampling variances.
+    labels : tuple of str
+        Names of the rows.
+    measure, positive_favours : str
+        As in `MetaAnalysisResult`; empty when unknown.
+    trials : tuple of str
+        The trial of each row; the labels when trials were not named.
+    data : DataFrame or None
+        The rows as given.
+    excluded : tuple of (str, str)
+        Rows left out, each with the reason.
+    """
+
+    yi: FloatArray
+    vi: FloatArray
+    labels: tuple[str, ...]
+    measure: str = ""
+    positive_favours: str = ""
+    trials: tuple[str, ...] = ()
+    data: pd.DataFrame | None = None
+    excluded: tuple[tuple[str, str], ...] = ()
+
+    def rows(self, chosen: Sequence[int], *, excluded: tuple[tuple[str, str], ...] = ()) -> "Effects":
+        """Keep only some rows.
+
+        Parameters
+        ----------
+        chosen : sequence of int
+            Positions.
+        excluded : tuple of (str, str), default ()
+            What the new list of excluded rows is to be.
+
+        Returns
+        -------
+        Effects
+            The chosen rows, in the order given.
+        """
+        index = np.asarray(chosen, dtype=np.intp)
+        return Effects(
+            yi=self.yi[index],
+            vi=self.vi[index],
+            labels=tuple(self.labels[i] for i in index),
+            measure=self.measure,
+            positive_favours=self.positive_favours,
+            trials=tuple(self.trials[i] for i in index),
+            data=None if self.data is None else self.data.iloc[index].reset_index(drop=True),
+            excluded=excluded,
+        )
+
+
+@dataclass(slots=True)
+class Notes:
+    """Collects what a reader must know; what is doubtful is also warned of.
+
+    Parameters
+    ----------
+    said : list of str
+        Everything, in order.
+    doubts : list of str
+        The doubtful part of it.
+    """
+
+    said: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """Note something.
+
+        Parameters
+        ----------
+        text : str
+            One sentence.
+        """
+        self.said.append(text)
+
+    def doubt(self, text: str) -> None:
+        """Note something doubtful.
+
+        Parameters
+        ----------
+        text : str
+            One sentence.
+        """
+        self.said.append(text)
+        self.doubts.append(text)
+
+    def warn(self, stacklevel: int) -> None:
+        """Give every doubt as a `DataWarning`.
+
+        Parameters
+        ----------
+        stacklevel : int
+            As for `warnings.warn`, seen from the caller.
+        """
+        for text in self.doubts:
+            warnings.warn(text, DataWarning, stacklevel=stacklevel + 1)
+
+
+def _numbers(name: str, values: ArrayLike) -> FloatArray:
+    """Return a one-dimensional array of floats, or say what stands in the way."""
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(name, ["must be numbers"]) from None
+    if array.ndim != 1:
+        raise DataError(name, [f"must be a list of numbers, not an array of shape {array.shape}"])
+    return array
+
+
+def _check_values(
+    source: str, yi: FloatArray, vi: FloatArray, names: Sequence[str], lines: Sequence[int] | None
+) -> None:
+    """Refuse effects that are not finite and variances that are not positive, all at once."""
+    if np.isfinite(yi).all() and np.isfinite(vi).all() and vi.min(initial=1.0) > 0:
+        return
+    faults = []
+    for i in range(yi.size):
+        row, line = names[i], None if lines is None else int(lines[i])
+        if not np.isfinite(yi[i]):
+            faults.append(
+                Fault(column="yi", message=f"{yi[i]} is not an effect; give a finite number", row=row, line=line)
+            )
+        if not (np.isfinite(vi[i]) and vi[i] > 0):
+            faults.append(
+                Fault(
+                    column="vi",
+                    message=f"{vi[i]:g} is not a sampling variance; it must be finite and > 0",
+                    row=row,
+                    line=line,
+                )
+            )
+    raise DataError(source, faults)
+
+
+def _from_arrays(
+    yi: ArrayLike, vi: ArrayLike | None, sei: ArrayLike | None, labels: Sequence[str] | None, measure: str | None
+) -> Effects:
+    effects = _numbers("yi", yi)
+    if measure:
+        find_measure(measure)
+    if (vi is None) == (sei is None):
+        raise MetapeerError("give either vi (sampling variances) or sei (standard errors) with yi")
+    variances = _numbers("vi", vi) if vi is not None else _numbers("sei", sei if sei is not None else ())
+    if variances.size != effects.size:
+        given = "vi" if vi is not None else "sei"
+        raise MetapeerError(f"yi has {effects.size} values and {given} has {variances.size}; they must pair up")
+    if labels is not None and len(labels) != effects.size:
+        raise MetapeerError(f"yi has {effects.size} values and labels has {len(labels)}; they must pair up")
+    names = tuple(map(str, labels)) if labels is not None else tuple(map(str, range(1, effects.size + 1)))
+    if sei is not None:
+        _check_values("sei", effects, np.where(variances > 0, variances, np.nan), names, None)
+        variances = variances**2
+    _check_values("the effects", effects, variances, names, None)
+    return Effects(yi=effects, vi=variances, labels=names, measure=measure or "", trials=names)
+
+
+def _text(frame: pd.DataFrame, column: str) -> list[str]:
+    if column not in frame:
+        return [""] * len(frame)
+    return ["" if pd.isna(value) else str(value) for value in frame[column]]
+
+
+def _row_names(frame: pd.DataFrame) -> list[str]:
+    """Name rows by trial, and by whatever else is needed to tell rows of one trial apart."""
+    studies = _text(frame, "study_id")
+    if not any(studies):
+        return [str(i) for i in frame.index]
+    names = studies
+    for column in ("comparison", "outcome", "instrument", "timepoint_months", "row_id"):
+        if len(set(names)) == len(names):
+            break
+        repeated = {name for name in names if names.count(name) > 1}
+        names = [
+            f"{name}, {more}" if name in repeated and more and more not in name else name
+            for name, more in zip(names, _text(frame, column), strict=True)
+        ]
+    return names
+
+
+def _numeric_column(frame: pd.DataFrame, column: str, faults: list[Fault]) -> FloatArray:
+    values = _loose_numbers(frame[column])
+    cells = frame[column].tolist()
+    faults += [
+        Fault(row=str(index), column=column, message=f"{cell!r} is not a number")
+        for index, cell, value in zip(frame.index, cells, values, strict=True)
+        if np.isnan(value) and not pd.isna(cell)
+    ]
+    return np.array(values)
+
+
+def _single(frame: pd.DataFrame, column: str, source: str) -> str:
+    """Return the one value that a column of words holds in all rows."""
+    values = sorted(set(_text(frame, column)))
+    if len(values) > 1:
+        shown = ", ".join(repr(v) if v else "none" for v in values)
+        remedy = {
+            "measure": "pool one measure at a time, or compute all rows with effect_size(measure=...)",
+            "positive_favours": "compute the effects with effect_size(orient=True)",
+        }[column]
+        raise DataError(source, [Fault(column=column, message=f"rows differ ({shown}); {remedy}")])
+    return values[0] if values else ""
+
+
+def read_effects(
+    data: pd.DataFrame, *, labels: str | Sequence[str] | None = None, measure: str | None = None
+) -> Effects:
+    """Check a table of effects and take from it what pooling needs.
+
+    Parameters
+    ----------
+    data : DataFrame
+        With ``yi`` and ``vi`` or ``sei``; ``exclusion_reason``, ``measure``, ``positive_favours``, ``study_id`` and the
+        columns of the arms are used where they stand.
+    labels : str or sequence of str, optional
+        A column or the names themselves; made from ``study_id`` when left out.
+    measure : str, optional
+        The effect measure, when the table has no ``measure`` column.
+
+    Returns
+    -------
+    Effects
+        The rows that can be pooled, and the list of those that cannot.
+
+    Raises
+    ------
+    DataError
+        Listing every fault.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"study_id": ["a", "b"], "yi": [0.1, None], "sei": [0.2, None],
+    ...                       "exclusion_reason": ["", "sd1 is missing"]})
+    >>> effects = read_effects(table)
+    >>> effects.labels, effects.excluded
+    (('a',), (('b', 'sd1 is missing'),))
+    """
+    source = str(data.attrs.get("source", "the table"))
+    if "yi" not in data or ("vi" not in data and "sei" not in data):
+        missing = "yi" if "yi" not in data else "vi or sei"
+        raise DataError(source, [f"column {missing} is missing; compute effects with effect_size() first"])
+    reasons = _text(data, "exclusion_reason")
+    names = _row_names(data)
+    if isinstance(labels, str):
+        if labels not in data:
+            raise DataError(source, [f"there is no column {labels!r} to take labels from"])
+        names = _text(data, labels)
+    elif labels is not None:
+        if len(labels) != len(data):
+            raise DataError(source, [f"the table has {len(data)} rows and labels has {len(labels)}; they must pair up"])
+        names = [str(name) for name in labels]
+    usable = [i for i, reason in enumerate(reasons) if not reason]
+    kept = data.iloc[usable]
+    faults: list[Fault] = []
+    yi = _numeric_column(kept, "yi", faults)
+    if "vi" in kept:
+        vi = _numeric_column(kept, "vi", faults)
+        if "sei" in kept:
+            sei = _numeric_column(kept, "sei", faults)
+            differ = np.abs(sei**2 - vi) > 1e-6 * np.abs(vi)
+            faults += [
+                Fault(
+                    row=names[usable[i]],
+                    column="vi",
+                    message=f"{vi[i]:g} is not the square of sei, {sei[i]:g}; drop one",
+                )
+                for i in np.flatnonzero(differ)
+            ]
+    else:
+        sei = _numeric_column(kept, "sei", faults)
+        faults += [
+            Fault(row=names[usable[i]], column="sei", message=f"{sei[i]:g} is not a standard error; it must be > 0")
+            for i in np.flatnonzero(sei <= 0)
+        ]
+        vi = sei**2
+    if faults:
+        raise DataError(source, faults)
+    lines = kept["line"].tolist() if "line" in kept else None
+    kept_names = tuple(names[i] for i in usable)
+    _check_values(source, yi, vi, kept_names, lines)
+    found_measure = _single(kept, "measure", source)
+    for code in filter(None, (found_measure, measure)):
+        find_measure(code)
+    if measure and found_measure and measure != found_measure:
+        raise DataError(source, [f"the effects are {found_measure}, not {measure}; leave measure= out"])
+    studies = _text(kept, "study_id")
+    return Effects(
+        yi=yi,
+        vi=vi,
+        labels=kept_names,
+        measure=found_measure or measure or "",
+        positive_favours=_single(kept, "positive_favours", source),
+        trials=tuple(studies) if all(studies) else kept_names,
+        data=kept.reset_index(drop=True),
+        excluded=tuple((names[i], reason) for i, reason in enumerate(reasons) if reason),
+    )
+
+
+def _loose_numbers(column: pd.Series) -> FloatArray:
+    """Numbers of a column, NaN where a cell is not one."""
+    return pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+
+
+def _participants(effects: Effects) -> tuple[int | None, int]:
+    """Sum over trials of the participants in the trial's largest row, and how many trials tell."""
+    if effects.data is None:
+        return None, 0
+    total = np.full(effects.yi.size, np.nan)
+    for pair in (("n1", "n2"), ("total1", "total2")):
+        if set(pair) <= set(effects.data.columns):
+            one, two = (
+                pd.to_numeric(effects.data[c], errors="coerce").to_numpy(np.float64, na_value=np.nan) for c in pair
+            )
+            total = np.where(np.isnan(total), one + two, total)
+    largest: dict[str, float] = {}
+    for trial, number in zip(effects.trials, total, strict=True):
+        if not np.isnan(number):
+            largest[trial] = max(number, largest.get(trial, 0.0))
+    return (int(sum(largest.values())), len(largest)) if largest else (None, 0)
+
+
+def _choose_ci_method(model: str, ci_method: str | None) -> str:
+    if model == "random":
+        return check_choice("ci_method", ci_method or "HK", CI_METHODS)
+    chosen = ci_method or "z"
+    if chosen in CI_METHODS and chosen not in COMMON_CI_METHODS:
+        raise ChoiceError(
+            f"ci_method {chosen!r} belongs to the random-effects model; "
+            f"a common effect takes {' or '.join(COMMON_CI_METHODS)}"
+        )
+    return check_choice("ci_method", chosen, COMMON_CI_METHODS)
+
+
+def _build(
+    effects: Effects,
+    *,
+    model: str,
+    estimate: float,
+    found: Inference,
+    level: float,
+    notes: Notes,
+    weights: FloatArray,
+    hk_q: float = math.nan,
+    tau2: Tau2Estimate | None = None,
+    tau2_method: str = "",
+    tau2_ci: Interval | None = None,
+    prediction: Interval | None = None,
+    prediction_method: str = "",
+) -> MetaAnalysisResult:
+    """Put the parts together; every number that follows from others is computed here and nowhere else."""
+    k = effects.yi.size
+    het = cochran_q(effects.yi, effects.vi)
+    value = math.nan if tau2 is None else tau2.tau2
+    h2 = h2_from_tau2(value, het.typical_variance)
+    h2_q = het.Q / het.df if het.df else math.nan
+    i2_ci = None
+    if tau2_ci is not None:
+        low, high = (i2_from_h2(h2_from_tau2(end, het.typical_variance)) for end in tau2_ci)
+        i2_ci = Interval(low, high, level, tau2_ci.method, tau2_ci.empty)
+    participants, known = _participants(effects)
+    for array in (effects.yi, effects.vi, weights):
+        array.setflags(write=False)
+    return MetaAnalysisResult(
+        measure=effects.measure,
+        model=model,
+        k=k,
+        trials=len(set(effects.trials)),
+        participants=participants,
+        participants_known=known,
+        estimate=estimate,
+        se=found.se,
+        ci=found.ci,
+        ci_method=found.method,
+        statistic=found.statistic,
+        df=found.df,
+        p_value=found.p_value,
+        hk_q=hk_q,
+        prediction_interval=prediction,
+        prediction_method=prediction_method if prediction is not None else "",
+        tau2=0.0 if model == "common" else value,
+        tau2_se=math.nan if tau2 is None else tau2.se,
+        tau2_method=tau2_method,
+        tau2_ci=tau2_ci,
+        Q=het.Q,
+        Q_df=het.df,
+        Q_p=het.p_value,
+        H2_Q=h2_q,
+        I2_Q=i2_from_h2(h2_q),
+        I2_Q_ci=i2_test_based(het.Q, k, level) if k > 1 else None,
+        H2=h2,
+        I2=i2_from_h2(h2),
+        I2_ci=i2_ci,
+        other_maxima=() if tau2 is None else tau2.other_maxima,
+        positive_favours=effects.positive_favours,
+        level=level,
+        labels=effects.labels,
+        yi=effects.yi,
+        vi=effects.vi,
+        weights=weights,
+        excluded=effects.excluded,
+        notes=tuple(notes.said),
+        data=effects.data,
+    )
+
+
+def _single_study(effects: Effects, model: str, level: float, notes: Notes) -> MetaAnalysisResult:
+    """One study pools to itself: nothing can be said of how studies differ."""
+    notes.say("one study: the estimate is that study's; tau², I² and a prediction interval cannot be estimated")
+    estimate = float(effects.yi[0])
+    found = infer(estimate=estimate, classic_se=math.sqrt(effects.vi[0]), hk_q=math.nan, k=1, method="z", level=level)
+    weights = np.array([100.0])
+    return _build(effects, model=model, estimate=estimate, found=found, level=level, notes=notes, weights=weights)
+
+
+def _weighted_mean(yi: FloatArray, w: FloatArray) -> tuple[float, float, float]:
+    """Weighted mean, its classic standard error, and the Hartung-Knapp scale factor."""
+    total = float(w.sum())
+    # Centring first keeps digits when the effects are large and close together.
+    centre = float(yi[0])
+    mean = float(w @ (yi - centre)) / total + centre
+    residuals = yi - mean
+    return mean, 1.0 / math.sqrt(total), float((w * residuals) @ residuals) / (yi.size - 1)
+
+
+def _tell_dependence(effects: Effects, notes: Notes) -> None:
+    k, trials = effects.yi.size, len(set(effects.trials))
+    if trials < k:
+        notes.doubt(
+            f"{count(k, 'effect')} from {count(trials, 'trial')} are pooled as if independent; "
+            "effects that share participants make the interval too narrow"
+        )
+
+
+def _tell_maxima(tau2: Tau2Estimate, method: str, notes: Notes) -> None:
+    if tau2.other_maxima:
+        others = ", ".join(f"{t:.4g} (log-likelihood lower by {drop:.2g})" for t, drop in tau2.other_maxima)
+        kind = "restricted likelihood" if method == "REML" else "likelihood"
+        notes.doubt(f"the {kind} of tau² has several maxima: the best at {tau2.tau2:.4g}, others at {others}")
+
+
+def _tell_collapse(found: Inference, hk_q: float, level: float, vi: FloatArray, notes: Notes) -> None:
+    """Warn of a Hartung-Knapp interval narrower than sampling error alone allows, after Wiksten et al. (2016)."""
+    if found.method != "HK":
+        return
+    common_width = 2.0 * normal_quantile(level) / math.sqrt(float((1.0 / vi).sum()))
+    if found.ci.width < common_width:
+        notes.doubt(
+            f"the Hartung-Knapp interval is narrower than the common-effect interval (q = {hk_q:.3g}): the effects "
+            "agree better than their sampling errors allow; compare ci_method='HK_se', 'HK_ci' or 'HK_IQWiG6'"
+        )
+
+
+class MetaOptions(TypedDict):
+    """The options that `meta_analysis` and `subgroup_analysis` share, checked."""
+
+    model: str
+    tau2_method: str
+    ci_method: str
+    prediction_method: str | None
+    level: float
+
+
+def meta_options(
+    *, model: str, tau2_method: str, ci_method: str | None, prediction_method: str | None, level: float
+) -> MetaOptions:
+    """Check the options of a meta-analysis before anything is computed.
+
+    Parameters
+    ----------
+    model, tau2_method, ci_method, prediction_method, level
+        As in `meta_analysis`.
+
+    Returns
+    -------
+    MetaOptions
+        With `ci_method` filled in.
+
+    Raises
+    ------
+    ChoiceError
+        If an option is unknown.
+    MetapeerError
+        If `level` is not between 0 and 1.
+    """
+    check_choice("model", model, MODELS)
+    check_choice("tau2_method", tau2_method, TAU2_METHODS)
+    if prediction_method is not None:
+        check_choice("prediction_method", prediction_method, PREDICTION_METHODS)
+        if model == "common":
+            raise ChoiceError("prediction_method has no effect under a common effect; leave it out")
+    return {
+        "model": model,
+        "tau2_method": tau2_method,
+        "ci_method": _choose_ci_method(model, ci_method),
+        "prediction_method": prediction_method,
+        "level": check_level(level),
+    }
+
+
+def pool(
+    effects: Effects,
+    *,
+    model: str,
+    tau2_method: str,
+    ci_method: str,
+    prediction_method: str | None,
+    level: float,
+    tau2: Tau2Estimate | None = None,
+    warn: bool = True,
+) -> MetaAnalysisResult:
+    """Pool effects that have been checked; `meta_analysis` is the door to this.
+
+    Parameters
+    ----------
+    effects : Effects
+        From `read_effects`.
+    model, tau2_method, ci_method, prediction_method, level
+        From `meta_options`.
+    tau2 : Tau2Estimate, optional
+        A between-study variance estimated elsewhere, such as one common to several subgroups.
+    warn : bool, default True
+        Whether what is doubtful is also given as a `DataWarning`; it is always among the notes.
+
+    Returns
+    -------
+    MetaAnalysisResult
+        The pooled result.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to pool.
+    """
+    yi, vi = effects.yi, effects.vi
+    k = yi.size
+    notes = Notes()
+    if k == 0:
+        faults = [Fault(row=label, message=reason) for label, reason in effects.excluded]
+        raise DataError("no effect can be pooled: the table", faults or ["has no rows"])
+    if k == 1:
+        return _single_study(effects, model, level, notes)
+    _tell_dependence(effects, notes)
+    if model == "common":
+        w = 1.0 / vi
+        estimate, se, _ = _weighted_mean(yi, w)
+        found = infer(estimate=estimate, classic_se=se, hk_q=math.nan, k=k, method=ci_method, level=level)
+        result = _build(
+            effects,
+            model=model,
+            estimate=estimate,
+            found=found,
+            level=level,
+            notes=notes,
+            weights=100.0 / w.sum() * w,
+        )
+    else:
+        shared = tau2 is not None
+        tau2 = estimate_tau2(yi, vi, tau2_method) if tau2 is None else tau2
+        w = 1.0 / (vi + tau2.tau2)
+        estimate, se, hk_q = _weighted_mean(yi, w)
+        dl_se = 1.0 / math.sqrt(float((1.0 / (vi + tau2_dl(yi, vi))).sum())) if ci_method == "HK_IQWiG6" else None
+        found = infer(estimate=estimate, classic_se=se, hk_q=hk_q, k=k, method=ci_method, level=level, dl_se=dl_se)
+        knapp = ci_method.startswith("HK")
+        asked = prediction_method or ("HK" if knapp else "V")
+        prediction = prediction_interval(
+            estimate=estimate,
+            tau2=tau2.tau2,
+            classic_se=se,
+            hk_se=found.se if knapp else se * math.sqrt(hk_q),
+            k=k,
+            method=asked,
+            level=level,
+        )
+        if not shared:
+            _tell_maxima(tau2, tau2_method, notes)
+        tau2_ci = None if shared else q_profile(yi, vi, level)
+        if tau2_ci is not None and tau2_ci.empty:
+            notes.say("the Q-profile set for tau² is empty: the effects agree better than any tau² ≥ 0 allows")
+        _tell_collapse(found, hk_q, level, vi, notes)
+        if prediction is None:
+            notes.say(f"no prediction interval: {asked} has no degrees of freedom with {k} studies")
+        elif k < 5:
+            notes.say(f"the prediction interval rests on {k} studies; with fewer than five it is very uncertain")
+        result = _build(
+            effects,
+            model=model,
+            estimate=estimate,
+            found=found,
+            level=level,
+            notes=notes,
+            weights=100.0 / w.sum() * w,
+            hk_q=hk_q,
+            tau2=tau2,
+            tau2_method=tau2_method,
+            tau2_ci=tau2_ci,
+            prediction=prediction,
+            prediction_method=asked,
+        )
+    if warn and notes.doubts:
+        notes.warn(stacklevel=3)
+    return result
+
+
+def meta_analysis(
+    data: pd.DataFrame | None = None,
+    *,
+    yi: ArrayLike | None = None,
+    vi: ArrayLike | None = None,
+    sei: ArrayLike | None = None,
+    labels: str | Sequence[str] | None = None,
+    measure: str | None = None,
+    model: Model = "random",
+    tau2_method: str = "REML",
+    ci_method: str | None = None,
+    prediction_method: str | None = None,
+    level: float = 0.95,
+) -> MetaAnalysisResult:
+    """Pool effects under a random-effects or common-effect model.
+
+    Parameters
+    ----------
+    data : DataFrame, optional
+        A table with columns ``yi`` and ``vi`` or ``sei``, as `effect_size` returns it. Rows with an
+        ``exclusion_reason`` are not pooled; the result lists them.
+    yi, vi, sei : array-like of shape (k,), optional
+        Effects (log for ratios) with either their sampling variances or their standard errors, instead of `data`.
+    labels : str or sequence of str, optional
+        Names of the rows, or the column that holds them.
+    measure : str, optional
+        The effect measure, such as ``"SMD"``, when the table does not say.
+    model : {"random", "common"}, default "random"
+        Whether true effects are taken to vary between studies or to be one.
+    tau2_method : str, default "REML"
+        Estimator of the between-study variance: REML, ML, DL, PM, EB, HE, HS or SJ.
+    ci_method : str, optional
+        Interval of the pooled effect: z, t, HK (Hartung-Knapp), HK_se, HK_ci or HK_IQWiG6. Default HK under random
+        effects, z under a common effect.
+    prediction_method : str, optional
+        Prediction interval: V, HTS, HK, HK-PR or S. By default t with k - 1 degrees of freedom and the standard error
+        of the confidence interval.
+    level : float, default 0.95
+        Level of every interval.
+
+    Returns
+    -------
+    MetaAnalysisResult
+        Estimate, intervals, test, heterogeneity, weights, and what was left out.
+
+    Raises
+    ------
+    DataError
+        If the table or the arrays cannot be pooled; every fault is listed.
+    ChoiceError
+        If an option is unknown.
+
+    Warns
+    -----
+    DataWarning
+        If one trial contributes several effects, if the Hartung-Knapp interval collapses, or if the likelihood of
+        tau2 has several maxima.
+
+    References
+    ----------
+    Borenstein, Hedges, Higgins & Rothstein (2009), Introduction to Meta-Analysis; IntHout, Ioannidis & Borm (2014),
+    BMC Med Res Methodol 14:25 (Hartung-Knapp as default).
+
+    Examples
+    --------
+    >>> from metapeer import meta_analysis
+    >>> fit = meta_analysis(yi=[0.1, 0.3, 0.35, 0.65, 0.45, 0.15], vi=[0.03, 0.03, 0.05, 0.01, 0.05, 0.02])
+    >>> round(fit.estimate, 4), [round(end, 4) for end in fit.ci], round(fit.tau2, 4)
+    (0.3463, [0.1141, 0.5785], 0.0331)
+    """
+    options = meta_options(
+        model=model, tau2_method=tau2_method, ci_method=ci_method, prediction_method=prediction_method, level=level
+    )
+    if data is not None:
+        if not isinstance(data, pd.DataFrame):
+            raise MetapeerError(
+                f"data is a {type(data).__name__}, not a DataFrame; pass arrays by name: meta_analysis(yi=..., vi=...)"
+            )
+        if yi is not None or vi is not None or sei is not None:
+            raise MetapeerError("give either a table or yi with vi or sei, not both")
+        effects = read_effects(data, labels=labels, measure=measure)
+    elif yi is None:
+        raise MetapeerError("give a table of effects, or yi with vi or sei")
+    else:
+        if isinstance(labels, str):
+            raise MetapeerError("labels names a column, but effects were given as arrays; give a list of names")
+        effects = _from_arrays(yi, vi, sei, labels, measure)
+    return pool(effects, **options)

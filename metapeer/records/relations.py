@@ -1,0 +1,163 @@
+"""What must hold between the cells of a row, and between the rows of a table."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metapeer.records.columns import CellFault, leading_number
+from metapeer.records.decode import number_lines, shown
+
+__all__ = ["check_duplicates", "check_rows", "counted_twice"]
+
+SAME_RESULT = ("study_id", "comparison", "outcome", "instrument", "timepoint", "timepoint_months")
+
+WAYS_TO_AN_EFFECT = {
+    "arm means": ("n1", "mean1", "sd1", "n2", "mean2", "sd2"),
+    "arm events": ("events1", "total1", "events2", "total2"),
+    "a reported effect and its standard error": ("es", "es_se"),
+    "a reported effect and its interval": ("es", "es_ci_low", "es_ci_high"),
+    "a reported effect and its p value": ("es", "p_value"),
+    "an effect and its variance": ("yi", "vi"),
+    "an effect and its standard error": ("yi", "sei"),
+    "the effect a review pooled": ("review_yi", "review_sei"),
+}
+
+
+def check_rows(frame: pd.DataFrame) -> list[CellFault]:
+    """Check the cells of each row against one another, as far as their columns are there.
+
+    Events are at most the total, a reported effect lies in its interval, a p value between 0 and 1.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns of values; missing numbers are NaN.
+
+    Returns
+    -------
+    list of CellFault
+        Every contradiction.
+    """
+    faults: list[CellFault] = []
+
+    def compare(left: str, right: str, message: Callable[[str, str], str]) -> None:
+        """Say so wherever left > right."""
+        if {left, right} <= set(frame.columns):
+            a, b = _floats(frame[left]), _floats(frame[right])
+            faults.extend(
+                CellFault(int(row), left, message(f"{a[row]:.15g}", f"{b[row]:.15g}")) for row in np.flatnonzero(a > b)
+            )
+
+    for arm in "12":
+        compare(
+            f"events{arm}",
+            f"total{arm}",
+            lambda events, total: f"{events} events in {total} participants; events cannot exceed the total",
+        )
+    compare("es_ci_low", "es", lambda low, es: f"the lower limit {low} is above the effect {es}")
+    compare("es", "es_ci_high", lambda es, high: f"the effect {es} is above its upper limit {high}")
+    if {"es_ci_low", "es_ci_high"} <= set(frame.columns) and ("es" not in frame or bool(frame["es"].isna().any())):
+        known = _floats(frame["es"]) if "es" in frame else np.full(len(frame), np.nan)
+        low, high = _floats(frame["es_ci_low"]), _floats(frame["es_ci_high"])
+        faults += [
+            CellFault(
+                int(row), "es_ci_low", f"the lower limit {low[row]:.15g} is above the upper limit {high[row]:.15g}"
+            )
+            for row in np.flatnonzero(np.isnan(known) & (low > high))
+        ]
+    if "p_value" in frame:
+        cells = frame["p_value"].tolist()
+        read = {cell: leading_number(cell) for cell in set(cells)}
+        faults += [
+            CellFault(row, "p_value", f"{shown(cell)} is not a p value; it must be between 0 and 1")
+            for row, cell in enumerate(cells)
+            if read[cell] < 0 or read[cell] > 1
+        ]
+    return faults
+
+
+def check_duplicates(columns: Sequence[Sequence[str]], lines: Sequence[int]) -> list[CellFault]:
+    """Find rows that repeat another word for word.
+
+    Parameters
+    ----------
+    columns : sequence of sequence of str
+        The cells of the file, column by column.
+    lines : sequence of int
+        The line of each row.
+
+    Returns
+    -------
+    list of CellFault
+        One for every repetition, without a column.
+    """
+    first: dict[tuple[str, ...], int] = {}
+    faults = []
+    for row, cells in enumerate(zip(*columns, strict=True)):
+        line = first.setdefault(cells, lines[row])
+        if line != lines[row]:
+            message = f"repeats line {line} word for word; delete it, or add what tells them apart"
+            faults.append(CellFault(row, "", message))
+    return faults
+
+
+def counted_twice(frame: pd.DataFrame, lines: Sequence[int]) -> list[str]:
+    """Find results that stand in a table more than once.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Outcomes; only those of the columns that name a result which are there are compared. Rows with an
+        ``exclusion_reason`` are passed over.
+    lines : sequence of int
+        The line of each row.
+
+    Returns
+    -------
+    list of str
+        One sentence for every result that has several rows.
+    """
+    names = [name for name in SAME_RESULT if name in frame]
+    groups: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
+    excluded = frame["exclusion_reason"].ne("").tolist() if "exclusion_reason" in frame else [False] * len(frame)
+    cells = zip(*(frame[name].tolist() for name in names), strict=True)
+    for key, line, out in zip(cells, lines, excluded, strict=True):
+        if not out:
+            # NaN differs from itself; a missing month is one value here.
+            groups[tuple("" if part != part else part for part in key)].append(line)  # noqa: PLR0124
+    return [
+        f"{shown(', '.join(str(part) for part in key if part != ''))}: {number_lines(rows)}"
+        for key, rows in groups.items()
+        if len(rows) > 1
+    ]
+
+
+def missing_way(names: Sequence[str]) -> str | None:
+    """Say which columns a table lacks for its effects to be computed.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Its columns.
+
+    Returns
+    -------
+    str or None
+        None when one set of columns is complete.
+    """
+    lacking = {way: [name for name in needed if name not in names] for way, needed in WAYS_TO_AN_EFFECT.items()}
+    if not all(lacking.values()):
+        return None
+    begun = {way: lacks for way, lacks in lacking.items() if len(lacks) < len(WAYS_TO_AN_EFFECT[way])}
+    if begun:
+        nearest = min(begun, key=lambda way: len(begun[way]))
+        return f"the columns of {nearest} are incomplete; add {', '.join(begun[nearest])}"
+    ways = "; ".join(f"{way}: {' '.join(needed)}" for way, needed in WAYS_TO_AN_EFFECT.items())
+    return f"no column to compute an effect from; give one of these sets: {ways}"
+
+
+def _floats(column: "pd.Series[float]") -> NDArray[np.float64]:
+    return np.asarray(column, dtype=np.float64)

@@ -1,0 +1,142 @@
+"""How long the things take that a user waits for, each in a group with its peers where they are installed.
+
+Not part of the test suite; `make bench` runs it and prints the ratios.
+"""
+
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import metapeer
+
+# The 13 trials of BCG vaccine against tuberculosis (Colditz et al. 1994, JAMA 271:698-702, as in metadat's dat.bcg):
+# cases and non-cases among the vaccinated, cases and non-cases among the controls.
+BCG = np.array(
+    [
+        (4, 119, 11, 128),
+        (6, 300, 29, 274),
+        (3, 228, 11, 209),
+        (62, 13536, 248, 12619),
+        (33, 5036, 47, 5761),
+        (180, 1361, 372, 1079),
+        (8, 2537, 10, 619),
+        (505, 87886, 499, 87892),
+        (29, 7470, 45, 7232),
+        (17, 1699, 65, 1600),
+        (186, 50448, 141, 27197),
+        (5, 2493, 3, 2338),
+        (27, 16886, 29, 17825),
+    ],
+    dtype=float,
+)
+ROWS = 10_000
+
+
+@pytest.fixture(scope="module")
+def bcg():
+    """Log risk ratios and their variances."""
+    a, b, c, d = BCG.T
+    return np.log(a / (a + b)) - np.log(c / (c + d)), 1 / a - 1 / (a + b) + 1 / c - 1 / (c + d)
+
+
+@pytest.fixture(scope="module")
+def arms():
+    """Ten thousand comparisons of two arms, from a fixed seed."""
+    rng = np.random.default_rng(13)
+    return {
+        "n1": rng.integers(10, 200, ROWS),
+        "mean1": rng.normal(20, 5, ROWS),
+        "sd1": rng.uniform(5, 15, ROWS),
+        "n2": rng.integers(10, 200, ROWS),
+        "mean2": rng.normal(20, 5, ROWS),
+        "sd2": rng.uniform(5, 15, ROWS),
+    }
+
+
+def python(code):
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.benchmark(group="import")
+def test_import_pandas_alone(benchmark):
+    benchmark.pedantic(python, args=("import pandas",), rounds=15, warmup_rounds=2)
+
+
+@pytest.mark.benchmark(group="import")
+def test_import_metapeer_after_pandas(benchmark):
+    benchmark.pedantic(python, args=("import pandas, metapeer",), rounds=15, warmup_rounds=2)
+
+
+@pytest.mark.benchmark(group="REML and Hartung-Knapp, k = 13")
+def test_fit_metapeer(benchmark, bcg):
+    yi, vi = bcg
+    result = benchmark(lambda: metapeer.meta_analysis(yi=yi, vi=vi, measure="RR"))
+    assert result.tau2 == pytest.approx(0.313243258, abs=1e-8)  # metafor 5.0-1, threshold = 1e-14
+
+
+@pytest.mark.benchmark(group="REML and Hartung-Knapp, k = 13")
+def test_fit_pimeta(benchmark, bcg):
+    pimeta = pytest.importorskip("pimeta")
+    yi, vi = bcg
+    result = benchmark(lambda: pimeta.rma(yi=yi, vi=vi, method="REML", test="knha"))
+    assert result.tau2 == pytest.approx(0.3132, abs=1e-4)
+
+
+@pytest.mark.benchmark(group="REML and Hartung-Knapp, k = 13")
+def test_fit_pymare(benchmark, bcg):
+    pymare = pytest.importorskip("pymare")
+    yi, vi = bcg
+
+    def fit():
+        data = pymare.Dataset(y=yi, v=vi, add_intercept=True)
+        return pymare.estimators.VarianceBasedLikelihoodEstimator(method="REML").fit_dataset(data).summary()
+
+    assert benchmark(fit).tau2.item() == pytest.approx(0.3132, abs=1e-4)
+
+
+@pytest.mark.benchmark(group="REML and Hartung-Knapp, k = 13")
+def test_fit_statsmodels_which_has_no_reml_by_paule_and_mandel(benchmark, bcg):
+    from statsmodels.stats.meta_analysis import combine_effects
+
+    yi, vi = bcg
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = benchmark(lambda: combine_effects(yi, vi, method_re="iterated", use_t=True))
+    assert result.tau2 == pytest.approx(0.3181, abs=1e-4)
+
+
+@pytest.mark.benchmark(group="SMD, 10,000 rows")
+def test_effect_size_metapeer(benchmark, arms):
+    frame = pd.DataFrame(arms)
+    assert benchmark(lambda: metapeer.effect_size(frame, measure="SMD"))["yi"].notna().all()
+
+
+@pytest.mark.benchmark(group="SMD, 10,000 rows")
+def test_effect_size_pimeta(benchmark, arms):
+    pimeta = pytest.importorskip("pimeta")
+    named = {
+        f"{stem}{arm}i": arms[f"{name}{arm}"]
+        for stem, name in (("m", "mean"), ("sd", "sd"), ("n", "n"))
+        for arm in (1, 2)
+    }
+    benchmark(lambda: pimeta.escalc("SMD", **named))
+
+
+@pytest.mark.benchmark(group="SMD, 10,000 rows")
+def test_effect_size_statsmodels(benchmark, arms):
+    from statsmodels.stats.meta_analysis import effectsize_smd
+
+    columns = [arms[f"{name}{arm}"] for arm in (1, 2) for name in ("mean", "sd", "n")]
+    benchmark(lambda: effectsize_smd(*columns))
+
+
+@pytest.mark.benchmark(group="metapeer reproduce, all reviews")
+def test_reproduce_from_the_command_line(benchmark):
+    command = [sys.executable, "-m", "metapeer", "reproduce"]
+    benchmark.pedantic(
+        lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), rounds=5, warmup_rounds=1
+    )
