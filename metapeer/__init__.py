@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from metapeer.effects.table import effect_size
     from metapeer.errors import ChoiceError, ConvergenceError, DataError, DataWarning, MetapeerError
-    from metapeer.plots.forest import forest_plot, save_figure
+    from metapeer.plots.forest import forest_plot
+    from metapeer.plots.style import save_figure
     from metapeer.pooling.dependent import average_within_trial
     from metapeer.pooling.intervals import Interval
     from metapeer.pooling.models import meta_analysis
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from metapeer.records.overrides import apply_overrides
     from metapeer.reproduction.ledger import Ledger
     from metapeer.reproduction.run import reproduce
+    from metapeer.reproduction.transcribe import check_transcription, write_transcription_template
 
 _HOMES = {
     "ChoiceError": "errors",
@@ -44,6 +46,7 @@ _HOMES = {
     "SubgroupAnalysisResult": "pooling.subgroups",
     "apply_overrides": "records.overrides",
     "average_within_trial": "pooling.dependent",
+    "check_transcription": "reproduction.transcribe",
     "datasets_root": "records.catalog",
     "effect_size": "effects.table",
     "forest_plot": "plots.forest",
@@ -54,8 +57,9 @@ _HOMES = {
     "meta_analysis": "pooling.models",
     "read_outcomes": "records.csvfile",
     "reproduce": "reproduction.run",
-    "save_figure": "plots.forest",
+    "save_figure": "plots.style",
     "subgroup_analysis": "pooling.subgroups",
+    "write_transcription_template": "reproduction.transcribe",
 }
 
 __all__ = [
@@ -72,6 +76,7 @@ __all__ = [
     "__version__",
     "apply_overrides",
     "average_within_trial",
+    "check_transcription",
     "datasets_root",
     "effect_size",
     "forest_plot",
@@ -84,6 +89,7 @@ __all__ = [
     "reproduce",
     "save_figure",
     "subgroup_analysis",
+    "write_transcription_template",
 ]
 
 __version__ = version("metapeer")

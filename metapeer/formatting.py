@@ -180,8 +180,14 @@ class TextTable:
     title: str = ""
     notes: Sequence[str] = ()
 
-    def _right_aligned(self) -> list[bool]:
-        """Columns whose every cell looks like a number, an interval or nothing stand to the right."""
+    def right_aligned(self) -> list[bool]:
+        """Tell which columns stand to the right: those whose every cell is a number, an interval or empty.
+
+        Returns
+        -------
+        list of bool
+            One for each column.
+        """
 
         def numeric(cell: str) -> bool:
             return not cell or cell == MISSING or cell.lstrip("<-+").replace(",", "")[:1].isdigit()
@@ -203,7 +209,7 @@ class TextTable:
         if self.rows:
             shown = [list(self.header), *self.rows] if any(self.header) else list(self.rows)
             widths = [max(_width(row[i]) for row in shown) for i in range(len(self.header))]
-            right = self._right_aligned()
+            right = self.right_aligned()
             for row in shown:
                 cells = [
                     (" " * (w - _width(c)) + c) if r else (c + " " * (w - _width(c)))
@@ -222,7 +228,7 @@ class TextTable:
         str
             A ``<table>`` with its title as caption, and the notes in paragraphs after it.
         """
-        right = self._right_aligned()
+        right = self.right_aligned()
 
         def line(cells: Sequence[str], tag: str) -> str:
             style = [' style="text-align:right"' if r else ' style="text-align:left"' for r in right]

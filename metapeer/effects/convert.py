@@ -16,6 +16,7 @@ BoolArray = NDArray[np.bool_]
 
 # Standard deviation of the logistic distribution, to which the log odds of a latent score belong.
 _LOGISTIC_SD = np.pi / np.sqrt(3)
+_TINY = np.finfo(np.float64).tiny
 
 
 def log_odds_ratio_to_smd(
@@ -136,8 +137,7 @@ def midpoint_can_be_estimate(
     """
 
     def scale(x: FloatArray) -> FloatArray:
-        with np.errstate(divide="ignore"):
-            return np.log(np.maximum(x, 0.0)) if log else x
+        return np.log(np.maximum(x, _TINY)) if log else x  # a limit rounded down to 0 may have been anything above
 
     # A relative 1e-9 keeps an exact tie, such as 0.4 in 0.15 to 0.65, from falling to binary rounding.
     slack = half_unit * (1 + 1e-9)

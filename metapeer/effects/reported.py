@@ -6,6 +6,7 @@ Words are recognised, never guessed: a kind of effect that is not in the list be
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -76,6 +77,7 @@ class EffectType:
     sense: int
 
 
+@lru_cache(maxsize=1024)
 def read_effect_type(text: str) -> EffectType | None:
     """Recognise a kind of effect, or do not.
 

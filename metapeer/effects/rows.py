@@ -109,9 +109,8 @@ class Rows:
 
     def name(self, i: int) -> str:
         """Name a row as a person would: its trial and outcome, or its place in the table."""
-        known = [c for c in ("study_id", "outcome", "instrument") if self.has(c)]
-        parts = [str(self.data[c].iloc[i]) for c in known[:2]]
-        return ", ".join(parts) or f"row {i + 1}"
+        words = [self.text(name)[i] for name in ("study_id", "outcome", "instrument")]
+        return ", ".join([word for word in words if word][:2]) or f"row {i + 1}"
 
     def _line(self, i: int) -> int | None:
         line = self.data["line"].iloc[i] if self.has("line") else None

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -473,11 +474,16 @@ def tick_text(values: Sequence[float], *, common: bool = True) -> list[str]:
     >>> tick_text([-0.5, 0, 0.5]), tick_text([0.25, 0.5, 1], common=False)
     (['−0.5', '0.0', '0.5'], ['0.25', '0.5', '1'])
     """
-    plain = [f"{value:.6g}" for value in values]
-    if common and not any("e" in text for text in plain):
-        decimals = max((len(text.partition(".")[2]) for text in plain), default=0)
-        return [number_text(value, decimals) for value in values]
-    return [text.replace("-", MINUS) for text in plain]
+    gaps = [abs(b - a) for a, b in pairwise(sorted(values)) if b != a]
+
+    def decimals(value: float) -> int:
+        error = 1e-3 * min([*gaps, abs(value) or 1.0])
+        return next((d for d in range(12) if abs(round(value, d) - value) <= error), 12)
+
+    if any(value != 0 and not 1e-5 < abs(value) < 1e7 for value in values):
+        return [f"{value:.12g}".replace("-", MINUS) for value in values]
+    most = max(map(decimals, values), default=0)
+    return [f"{value:.{most if common else decimals(value)}f}".replace("-", MINUS) for value in values]
 
 
 def _ratio_candidates(low: float, high: float) -> Iterator[list[float]]:

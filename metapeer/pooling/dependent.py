@@ -1,15 +1,19 @@
 """Effects that share participants, made into one effect for each trial."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from metapeer.errors import DataError, MetapeerError
 from metapeer.pooling.models import read_effects
 
 __all__ = ["average_within_trial"]
+
+PARTICIPANTS = ("n1", "n2", "total1", "total2")
 
 
 def average_within_trial(data: pd.DataFrame, *, rho: float, by: str | Sequence[str] = "study_id") -> pd.DataFrame:
@@ -31,8 +35,8 @@ def average_within_trial(data: pd.DataFrame, *, rho: float, by: str | Sequence[s
     DataFrame
         One row for each group in the order of first appearance, then the excluded rows. ``yi`` is the plain mean and
         ``vi = (sum(vi) + rho * sum over pairs of 2 sqrt(vi vj)) / m²``; ``averaged`` counts the effects. Other columns
-        keep their value where all rows of the group agree; where they differ, words are joined by "; " and numbers are
-        left out, but participants (n1, n2, total1, total2) are the largest of the group.
+        keep their value where the cells of the group that are filled agree; where they differ, words are joined by
+        "; " and numbers are left out, but participants (n1, n2, total1, total2) are the largest of the group.
 
     Raises
     ------
@@ -67,17 +71,18 @@ def average_within_trial(data: pd.DataFrame, *, rho: float, by: str | Sequence[s
     effects = read_effects(data)
     rows = effects.data
     assert rows is not None  # noqa: S101  a table was given
-    merged = []
-    for positions in rows.groupby(columns, sort=False, dropna=False).indices.values():
-        group = rows.iloc[positions]
-        row = {column: _agreed(column, group[column]) for column in rows.columns}
-        sei = np.sqrt(effects.vi[positions])
-        variance = (rho * sei.sum() ** 2 + (1.0 - rho) * (sei**2).sum()) / len(positions) ** 2
-        row |= {"yi": float(effects.yi[positions].mean()), "vi": float(variance), "averaged": len(positions)}
-        if "sei" in row:
-            row["sei"] = float(np.sqrt(variance))
-        merged.append(row)
-    result = pd.DataFrame(merged, columns=[*rows.columns.union(["vi"], sort=False), "averaged"])
+    indices = rows.groupby(columns, sort=False, dropna=False).indices.values()
+    groups = [np.asarray(positions, dtype=np.intp) for positions in indices]
+    merged = {name: _merge(name, rows[name], groups) for name in rows.columns.astype(str)}
+    sei = np.sqrt(effects.vi)
+    merged["yi"] = [float(effects.yi[group].mean()) for group in groups]
+    merged["vi"] = [
+        (rho * float(sei[group].sum()) ** 2 + (1.0 - rho) * float(effects.vi[group].sum())) / len(group) ** 2
+        for group in groups
+    ]
+    if "sei" in merged:
+        merged["sei"] = list(np.sqrt(merged["vi"]))
+    result = pd.DataFrame(merged).assign(averaged=[len(group) for group in groups])
     if effects.excluded:
         excluded = data[data["exclusion_reason"].fillna("") != ""].assign(averaged=0)
         result = pd.concat([result, excluded], ignore_index=True)
@@ -85,11 +90,19 @@ def average_within_trial(data: pd.DataFrame, *, rho: float, by: str | Sequence[s
     return result
 
 
-def _agreed(column: str, values: "pd.Series[Any]") -> object:
-    """The one value of a column in a group, or what stands for several."""
-    different = values.drop_duplicates()
-    if len(different) == 1:
-        return different.iloc[0]
-    if pd.api.types.is_numeric_dtype(values):
-        return values.max() if column in ("n1", "n2", "total1", "total2") else np.nan
-    return "; ".join(str(value) for value in different.dropna() if str(value))
+def _merge(name: str, column: "pd.Series[Any]", groups: Sequence[NDArray[np.intp]]) -> list[Any]:
+    """For each group the one value of a column, or what stands for several."""
+    cells = column.tolist()
+    numeric = pd.api.types.is_numeric_dtype(column)
+    merged = []
+    for group in groups:
+        different = list(dict.fromkeys(cells[i] for i in group if not pd.isna(cells[i])))
+        if len(different) == 1:
+            merged.append(different[0])
+        elif not different:
+            merged.append(cells[group[0]])
+        elif numeric:
+            merged.append(max(different) if name in PARTICIPANTS else math.nan)
+        else:
+            merged.append("; ".join(str(value) for value in different if str(value)))
+    return merged

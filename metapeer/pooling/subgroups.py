@@ -226,6 +226,16 @@ def _omnibus(effects: Effects, X: np.ndarray, tau2: float, ci_method: str) -> tu
     return "F", statistic, df, df2, float(fdtrc(df, df2, statistic))
 
 
+def _pass_on(notes: Notes, names: Sequence[str], fits: Sequence[MetaAnalysisResult]) -> None:
+    """Repeat the notes of each subgroup, once for all that share one."""
+    said: dict[str, list[str]] = {}
+    for name, fit in zip(names, fits, strict=True):
+        for text in fit.notes:
+            said.setdefault(text, []).append(name)
+    for text, who in said.items():
+        notes.say(f"{', '.join(who)}: {text}")
+
+
 def subgroup_analysis(
     data: pd.DataFrame,
     *,
@@ -350,9 +360,7 @@ def subgroup_analysis(
             f"{count(len(repeated), 'trial')} contribute to more than one subgroup; the test for subgroup differences "
             "treats them as independent"
         )
-    for name, fit in zip((*levels, "overall"), (*results, overall), strict=True):
-        for text in fit.notes:
-            notes.say(f"{name}: {text}")
+    _pass_on(notes, (*levels, "overall"), (*results, overall))
     notes.warn(stacklevel=2)
     return SubgroupAnalysisResult(
         by=columns,

@@ -245,7 +245,7 @@ def _guessed(content: bytes, source: str) -> tuple[str, list[str]]:
     except UnicodeDecodeError:
         text = content.decode("cp1252", errors="replace")
     odd = [(n, line) for n, line in enumerate(_physical_lines(text), start=1) if not line.isascii()]
-    word = next(word for word in re.split(r"[\s,;]+", odd[0][1]) if not word.isascii())
+    word = next(word for word in re.split(r"[ \t,;]+", odd[0][1]) if not word.isascii())
     where = number_lines([number for number, _ in odd])
     doubt = (
         f"{source} is not UTF-8 and was read as Windows-1252 (cp1252). Check {where}, such as {shown(word)!r}; "

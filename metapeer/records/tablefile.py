@@ -4,8 +4,7 @@ Missing numbers are NaN and missing texts are ``""``; numbers are float64 throug
 missing, too. The column ``line`` keeps where in the file each row stands.
 """
 
-import csv
-import io
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +27,8 @@ __all__ = ["LINE", "ParsedTable", "parse_table", "read_table", "write_table"]
 
 LINE = "line"
 EMPTY = frozenset({""})
+# Whether the csv module quotes a lone carriage return depends on Python's version; these bytes must not.
+NEEDS_QUOTES = re.compile(r'[,"\r\n]')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,13 +204,11 @@ def write_table(frame: pd.DataFrame, path: str | Path, table: Table) -> None:
     ordered = [name for name in table.names if name in names]
     ordered += [name for name in names if name not in table.names and name != LINE]
     position = {name: names.index(name) for name in ordered}
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(ordered)
     columns = [_written(frame.iloc[:, position[name]]) for name in ordered]
-    writer.writerows(zip(*columns, strict=True))
+    rows = [ordered, *zip(*columns, strict=True)]
+    text = "".join(",".join(_quoted(cell) for cell in row) + "\n" for row in rows)
     try:
-        Path(path).write_bytes(buffer.getvalue().encode("utf-8"))
+        Path(path).write_bytes(text.encode("utf-8"))
     except OSError as error:
         raise DataError(str(path), [f"cannot be written: {error.strerror}"]) from None
     except UnicodeEncodeError as error:
@@ -299,6 +298,10 @@ def _locate(cell: CellFault, raw: CsvText, names: Sequence[str]) -> Fault:
     return Fault(
         line=raw.lines[cell.row], row=names[cell.row] or None, column=cell.column or None, message=cell.message
     )
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if NEEDS_QUOTES.search(cell) else cell
 
 
 def _written(column: "pd.Series[float] | pd.Series[str]") -> list[str]:

@@ -69,7 +69,7 @@ def judge_claim(claim: str, interval: Interval | None, *, margin: float = SMALL_
     if interval is None or math.isnan(interval.low):
         return Judgement(verdict="undecided", why="no bundled row can be pooled")
     low, high = interval
-    shown = f"{format_level(interval.level)} CI {format_interval(low, high)}"
+    shown = f"{format_level(interval.level)} CI {format_interval(low, high, 3)}"
     if claim == "benefit":
         if low > 0:
             return Judgement(verdict="supported", why=f"{shown} lies above zero")

@@ -95,7 +95,7 @@ class Recomputation:
 
 def _words(shown: Mapping[str, str], k: int | str) -> str:
     """Write an estimate as a paper would: 0.19 (0.11 to 0.27), I² 10% (0 to 44), k 22."""
-    text = shown.get("es") or "not printed"
+    text = shown.get("es") or ("nothing pooled" if k == "0" else "not available")
     if shown.get("ci_low") and shown.get("ci_high"):
         text += f" ({shown['ci_low']} to {shown['ci_high']})"
     if shown.get("i2"):
@@ -112,7 +112,7 @@ class LedgerEntry:
     Parameters
     ----------
     review : str
-        The review that printed it.
+        The data set it stands in.
     published_id : str
         Its row of published.csv.
     published : mapping of str to str
@@ -302,7 +302,7 @@ class Ledger(Printable):
             The published numbers of each review, the questions, the claims, and the count of verdicts.
         """
         tables = [
-            *(self._review_table(review) for review in self.reviews if any(e.review == review for e in self.entries)),
+            *(self._review_table(review) for review in self._most_recomputed_first()),
             *(self._question_table(question) for question in self.questions),
         ]
         if self.claims:
@@ -322,6 +322,11 @@ class Ledger(Printable):
             notes.append(f"{count(len(self.claims), 'claim')} in words: {', '.join(judged)}.")
         tables.append(TextTable(header=(), rows=(), notes=notes or ["nothing published and no claim to set beside"]))
         return tables
+
+    def _most_recomputed_first(self) -> list[str]:
+        recomputed = Counter(entry.review for entry in self.entries if entry.result is not None)
+        listed = dict.fromkeys(entry.review for entry in self.entries)
+        return sorted(listed, key=lambda review: -recomputed[review])
 
     def _review_table(self, review: str) -> TextTable:
         rows: list[tuple[str, ...]] = []

@@ -16,7 +16,18 @@ import pandas as pd
 from metapeer.errors import DataError, Fault, MetapeerError, check_choice
 from metapeer.pooling.models import MetaOptions, meta_options
 
-__all__ = ["Analysis", "Claims", "Method", "Missing", "Plan", "Question", "Rows", "Variant", "read_plan"]
+__all__ = [
+    "Analysis",
+    "Claims",
+    "Method",
+    "Missing",
+    "Plan",
+    "Question",
+    "Rows",
+    "Transcription",
+    "Variant",
+    "read_plan",
+]
 
 I2_FORMS = ("Q", "tau2")
 WITHIN_TRIAL = ("independent", "average")
@@ -229,6 +240,23 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transcription:
+    """What is known of numbers that are still to be typed in from the paper.
+
+    Parameters
+    ----------
+    trials, participants : int
+        How many the review includes; no result can have more.
+    format : str
+        The format of peer support that the review is about; empty for all.
+    """
+
+    trials: int
+    participants: int
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A whole plan.
 
@@ -240,6 +268,8 @@ class Plan:
         See the classes of these names.
     claims : Claims or None
         The evidence for claims in words.
+    transcription : Transcription or None
+        Limits for numbers typed in from the paper.
     """
 
     method: Method
@@ -248,6 +278,7 @@ class Plan:
     missing: tuple[Missing, ...] = ()
     questions: tuple[Question, ...] = ()
     claims: Claims | None = None
+    transcription: Transcription | None = None
 
 
 _METHOD_KEYS = tuple(f.name for f in fields(Method))
@@ -278,6 +309,13 @@ class _Reader:
             return ""
         if required and not value:
             self.fault(where, f"{key} is missing")
+        return value
+
+    def number(self, where: str, table: Mapping[str, Any], key: str) -> int:
+        value: object = table.get(key)
+        if type(value) is not int or value < 1:
+            self.fault(where, f"{key} must be a positive whole number, not {value!r}")
+            return 0
         return value
 
     def texts(self, where: str, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
@@ -368,7 +406,7 @@ def read_plan(raw: Mapping[str, Any], *, name: str, published_ids: tuple[str, ..
       method: tau2_method 'RELM' is unknown. Did you mean 'REML'? Known: REML, ML, DL, PM, EB, HE, HS, SJ
     """
     reader = _Reader(f"{name}/plan.toml")
-    reader.known("plan.toml", raw, ("method", "analysis", "variant", "missing", "question", "claims"))
+    reader.known("plan.toml", raw, ("method", "analysis", "variant", "missing", "question", "claims", "transcription"))
     section = raw.get("method", {})
     reader.known("method", section, (*_METHOD_KEYS, "source"))
     base = reader.method("method", section, Method())
@@ -440,6 +478,15 @@ def read_plan(raw: Mapping[str, Any], *, name: str, published_ids: tuple[str, ..
         table = raw["claims"]
         reader.known("claims", table, (*_ROWS_KEYS, *_METHOD_KEYS))
         claims = Claims(rows=reader.rows("claims", table, name), method=reader.method("claims", table, base))
+    transcription = None
+    if "transcription" in raw:
+        table = raw["transcription"]
+        reader.known("transcription", table, ("trials", "participants", "format", "source"))
+        transcription = Transcription(
+            trials=reader.number("transcription", table, "trials"),
+            participants=reader.number("transcription", table, "participants"),
+            format=reader.text("transcription", table, "format"),
+        )
     if reader.faults:
         raise DataError(reader.source, reader.faults)
     return Plan(
@@ -449,4 +496,5 @@ def read_plan(raw: Mapping[str, Any], *, name: str, published_ids: tuple[str, ..
         missing=tuple(missing),
         questions=tuple(questions),
         claims=claims,
+        transcription=transcription,
     )

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -10,17 +10,15 @@ import numpy as np
 import pandas as pd
 
 from metapeer.effects.measures import ARMS
-from metapeer.effects.table import effect_size
 from metapeer.errors import DataError, DataWarning, MetapeerError
 from metapeer.formatting import count, format_interval, format_number
-from metapeer.pooling.dependent import average_within_trial
 from metapeer.pooling.models import pool, read_effects
 from metapeer.pooling.results import MetaAnalysisResult, measure_of
 from metapeer.pooling.subgroups import subgroup_analysis
 from metapeer.pooling.weighted import FloatArray
-from metapeer.records.catalog import Review, list_datasets, load_claims, load_dataset
-from metapeer.records.overrides import apply_overrides
+from metapeer.records.catalog import Review, list_datasets, load_claims
 from metapeer.reproduction.claims import Judgement, compare_classes, judge_claim
+from metapeer.reproduction.evidence import Store, effects_of, evidence, pool_rows
 from metapeer.reproduction.ledger import (
     Check,
     ClaimEntry,
@@ -30,8 +28,8 @@ from metapeer.reproduction.ledger import (
     Recomputation,
     Verdict,
 )
-from metapeer.reproduction.plan import Analysis, Method, Plan, Question, Rows, Variant, read_plan
-from metapeer.reproduction.rounding import Printed, reachable_range, read_printed
+from metapeer.reproduction.plan import Analysis, Method, Plan, Question, Variant, read_plan
+from metapeer.reproduction.rounding import Printed, find_inputs, reachable_range, read_printed
 
 __all__ = ["reproduce"]
 
@@ -40,54 +38,6 @@ NO_NUMBER = "the pooled number itself was not available, nor the rows behind it"
 NOTHING_POOLED = "the review found no trial with this outcome: nothing was pooled"
 OWN_WAY = "as the review did"
 CHECKED = ("k", "es", "ci_low", "ci_high", "i2", "i2_ci_low", "i2_ci_high", "tau2", "q", "q_df", "q_p", "p")
-
-
-@dataclass(frozen=True, slots=True)
-class _Store:
-    """The data sets a run needs, each loaded once."""
-
-    loaded: dict[str, Review]
-
-    def review(self, name: str | Path) -> Review:
-        key = str(name)
-        if key not in self.loaded:
-            self.loaded[key] = load_dataset(name)
-        return self.loaded[key]
-
-    def frame(self, rows: Rows, overrides: str = "") -> pd.DataFrame:
-        """Rows of the data sets, selected; with recorded corrections made, or the rows that have one left out."""
-        parts = []
-        for name in rows.datasets:
-            review = self.review(name)
-            outcomes = review.outcomes
-            if overrides == "apply":
-                outcomes = apply_overrides(outcomes, review.overrides)
-            elif overrides == "leave_out":
-                outcomes = outcomes[~outcomes["row_id"].isin(review.overrides["row_id"])]
-            parts.append(review.rows(outcomes).assign(dataset=review.name))
-        frame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].reset_index(drop=True)
-        frame.attrs["source"] = " and ".join(f"{name}/outcomes.csv" for name in rows.datasets)
-        return rows.select(frame).reset_index(drop=True)
-
-
-def _effects(frame: pd.DataFrame, method: Method, by: Sequence[str] = ()) -> pd.DataFrame:
-    """Compute effects the way `method` says, averaged within trials if it says so."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # every doubt stands in the exclusion reasons and the notes
-        effects = effect_size(
-            frame,
-            measure=method.measure,  # type: ignore[arg-type]  # the plan's text is checked by effect_size
-            variance=method.variance,
-            prefer=method.prefer,  # type: ignore[arg-type]
-            events_to_smd=method.events_to_smd,
-        )
-        if method.within_trial == "average":
-            effects = average_within_trial(effects, rho=method.rho, by=["study_id", *by])
-    return effects
-
-
-def _pool(frame: pd.DataFrame, method: Method) -> MetaAnalysisResult:
-    return pool(read_effects(_effects(frame, method)), **method.options(), warn=False)
 
 
 def _computed(fit: MetaAnalysisResult, method: Method, sign: int) -> dict[str, float]:
@@ -134,7 +84,7 @@ def _checks(fit: MetaAnalysisResult, published: dict[str, str], method: Method, 
 def _recompute(
     frame: pd.DataFrame, method: Method, published: dict[str, str], sign: int, *, name: str = OWN_WAY, reason: str = ""
 ) -> Recomputation:
-    fit = _pool(frame, method)
+    fit = pool_rows(frame, method)
     return Recomputation(name=name, reason=reason, result=fit, checks=_checks(fit, published, method, sign))
 
 
@@ -149,11 +99,16 @@ def _half_steps(review_text: pd.DataFrame, rows: pd.DataFrame, columns: Sequence
     return steps
 
 
-def _within_rounding(store: _Store, analysis: Analysis, frame: pd.DataFrame, way: Recomputation) -> str:
+def _within_rounding(store: Store, analysis: Analysis, frame: pd.DataFrame, way: Recomputation) -> str:
     """Say which range the inputs' own rounding allows, if every printed number lies in it; otherwise nothing."""
     columns = [c for c in ARMS if c[0] != "n"]
     data = [store.review(name).outcomes_text for name in analysis.rows.datasets]
-    if len(data) != 1 or analysis.method.prefer != "arms" or frame[columns].isna().to_numpy().any():
+    if (
+        len(data) != 1
+        or "es" not in {check.quantity for check in way.checks}
+        or analysis.method.prefer != "arms"
+        or frame[columns].isna().to_numpy().any()
+    ):
         return ""
     steps = _half_steps(data[0], frame, columns)
     quantities = [check.quantity for check in way.checks]
@@ -161,19 +116,18 @@ def _within_rounding(store: _Store, analysis: Analysis, frame: pd.DataFrame, way
     def compute(inputs: FloatArray) -> FloatArray:
         moved = frame.copy()
         moved[columns] = inputs.reshape(len(frame), len(columns))
-        computed = _computed(_pool(moved, analysis.method), analysis.method, analysis.sign)
+        computed = _computed(pool_rows(moved, analysis.method), analysis.method, analysis.sign)
         return np.array([computed[quantity] for quantity in quantities])
 
-    low, high = reachable_range(compute, frame[columns].to_numpy(np.float64).ravel(), steps.ravel())
     printed = [cast("Printed", read_printed(check.printed)) for check in way.checks]
-    if not all(
-        p.value - p.half_step <= h and lo <= p.value + p.half_step for p, lo, h in zip(printed, low, high, strict=True)
-    ):
+    inputs, half_steps = frame[columns].to_numpy(np.float64).ravel(), steps.ravel()
+    if find_inputs(compute, inputs, half_steps, printed) is None:
         return ""
-    es = quantities.index("es") if "es" in quantities else 0
+    low, high = reachable_range(compute, inputs, half_steps)
+    es = quantities.index("es")
     return (
-        f"the inputs are printed with few digits; values that round to them give {quantities[es]} from "
-        f"{format_number(low[es], 4)} to {format_number(high[es], 4)}"
+        "unrounded inputs that round to those printed give every published digit; over all such inputs the estimate "
+        f"ranges from {format_number(low[es], 4)} to {format_number(high[es], 4)}"
     )
 
 
@@ -185,7 +139,7 @@ def _explain_difference(frame: pd.DataFrame, analysis: Analysis, published: dict
         if not check.agrees
     ]
     text = f"differs in {', '.join(wrong)} (published v recomputed)"
-    effects = _effects(frame, analysis.method)
+    effects = effects_of(frame, analysis.method)
     used = np.flatnonzero((effects["exclusion_reason"] == "").to_numpy())
     options = analysis.method.options()
     if len(used) < 3:
@@ -203,7 +157,7 @@ def _explain_difference(frame: pd.DataFrame, analysis: Analysis, published: dict
     return text
 
 
-def _variants(store: _Store, plan: Plan, analysis: Analysis, published: dict[str, str]) -> tuple[Recomputation, ...]:
+def _variants(store: Store, plan: Plan, analysis: Analysis, published: dict[str, str]) -> tuple[Recomputation, ...]:
     found = []
     for variant in plan.variants:
         if variant.published_ids and analysis.published_id not in variant.published_ids:
@@ -220,7 +174,7 @@ def _variants(store: _Store, plan: Plan, analysis: Analysis, published: dict[str
     return tuple(found)
 
 
-def _changes(store: _Store, variant: Variant, analysis: Analysis) -> bool:
+def _changes(store: Store, variant: Variant, analysis: Analysis) -> bool:
     """Whether a variant can change anything: overrides only where a row of the analysis has one."""
     if not variant.overrides:
         return True
@@ -228,15 +182,14 @@ def _changes(store: _Store, variant: Variant, analysis: Analysis) -> bool:
     return any(rows["row_id"].isin(store.review(name).overrides["row_id"]).any() for name in analysis.rows.datasets)
 
 
-def _number_entry(store: _Store, review: Review, plan: Plan, published: dict[str, str]) -> LedgerEntry:
+def _number_entry(store: Store, review: Review, plan: Plan, published: dict[str, str]) -> LedgerEntry:
     published_id = published["published_id"]
     analysis = next((a for a in plan.analyses if a.published_id == published_id), None)
-    by = published["review"]
     if analysis is None:
         usual = NOTHING_POOLED if published["k"] == "0" else NO_ROWS if published["es"] else NO_NUMBER
         reason = next((m.reason for m in plan.missing if published_id in m.published_ids), usual)
         return LedgerEntry(
-            review=by,
+            review=review.name,
             published_id=published_id,
             published=published,
             verdict="cannot be recomputed",
@@ -255,7 +208,7 @@ def _number_entry(store: _Store, review: Review, plan: Plan, published: dict[str
         found = rounding or _explain_difference(frame, analysis, published, way)
         explanation = "; ".join(text for text in (found, analysis.note) if text)
     return LedgerEntry(
-        review=by,
+        review=review.name,
         published_id=published_id,
         published=published,
         verdict=verdict,
@@ -277,9 +230,9 @@ def _worklist(review: Review, outcome: str) -> tuple[str, ...]:
     )
 
 
-def _answer(store: _Store, review: Review, question: Question) -> QuestionEntry:
+def _answer(store: Store, review: Review, question: Question) -> QuestionEntry:
     frame = store.frame(question.rows, question.overrides)
-    effects = _effects(frame, question.method, question.by)
+    effects = effects_of(frame, question.method, question.by)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # the notes say the same
         result = subgroup_analysis(
@@ -291,16 +244,8 @@ def _answer(store: _Store, review: Review, question: Question) -> QuestionEntry:
     return QuestionEntry(review=review.name, title=question.title, result=result)
 
 
-def _evidence(store: _Store, rows: Rows, method: Method, overrides: str) -> MetaAnalysisResult | None:
-    frame = store.frame(rows, overrides)
-    if frame.empty:
-        return None
-    effects = read_effects(_effects(frame, method))
-    return pool(effects, **method.options(), warn=False) if effects.yi.size else None
-
-
 def _judge(
-    store: _Store, plan: Plan, claim: dict[str, str], overrides: str
+    store: Store, plan: Plan, claim: dict[str, str], overrides: str
 ) -> tuple[Judgement, str, dict[str, MetaAnalysisResult]]:
     """Pool the rows a claim speaks of and apply the rule."""
     assert plan.claims is not None  # noqa: S101  asked only of plans with claims
@@ -314,7 +259,7 @@ def _judge(
     if claim["claim"] == "larger":
         first, _, second = claim["outcome_class"].partition(">")
         fits = {
-            name: _evidence(
+            name: evidence(
                 store, replace(rows, where=where | {"outcome_class": (name,)}), plan.claims.method, overrides
             )
             for name in (first, second)
@@ -324,20 +269,20 @@ def _judge(
             return judge_claim("larger", None), "", found
         difference, words = compare_classes(found[first], found[second])
         return judge_claim("larger", difference), f"{first} minus {second}: {words}", found
-    fit = _evidence(store, rows, plan.claims.method, overrides)
+    fit = evidence(store, rows, plan.claims.method, overrides)
     if fit is None:
         return judge_claim(claim["claim"], None), "", {}
-    evidence = f"{format_number(fit.estimate)} ({format_interval(*fit.ci)}), {count(fit.k, 'trial')}"
-    return judge_claim(claim["claim"], fit.ci), evidence, {claim["outcome"] or claim["outcome_class"]: fit}
+    words = f"{format_number(fit.estimate)} ({format_interval(*fit.ci)}), {count(fit.k, 'trial')}"
+    return judge_claim(claim["claim"], fit.ci), words, {claim["outcome"] or claim["outcome_class"]: fit}
 
 
-def _claim_entries(store: _Store, review: Review, plan: Plan) -> Iterable[ClaimEntry]:
+def _claim_entries(store: Store, review: Review, plan: Plan) -> Iterable[ClaimEntry]:
     if plan.claims is None:
         return
     for claim in cast("list[dict[str, str]]", load_claims().astype(str).to_dict("records")):
         if claim["review"].split(";")[0] != review.name:
             continue
-        judgement, evidence, results = _judge(store, plan, claim, "")
+        judgement, words, results = _judge(store, plan, claim, "")
         sensitivity = []
         for overrides, words in (("leave_out", "suspicious rows left out"), ("apply", "suspicious rows corrected")):
             other, _, fits = _judge(store, plan, claim, overrides)
@@ -350,7 +295,7 @@ def _claim_entries(store: _Store, review: Review, plan: Plan) -> Iterable[ClaimE
             claim=claim["claim"],
             verdict=judgement.verdict,
             explanation=judgement.why,
-            evidence=evidence,
+            evidence=words,
             results=results,
             sensitivity=tuple(sensitivity),
         )
@@ -393,7 +338,7 @@ def reproduce(review: str | Path | Sequence[str] | None = None) -> Ledger:
         names = [review]
     else:
         names = list(review)
-    store = _Store({})
+    store = Store()
     entries: list[LedgerEntry] = []
     claims: list[ClaimEntry] = []
     questions: list[QuestionEntry] = []
@@ -409,5 +354,9 @@ def reproduce(review: str | Path | Sequence[str] | None = None) -> Ledger:
             raise
         except MetapeerError as error:
             raise DataError(f"{current.name}/plan.toml", [str(error)]) from error
-    reviews = tuple(dict.fromkeys(entry.review for entry in entries)) or tuple(str(name) for name in names)
-    return Ledger(reviews=reviews, entries=tuple(entries), claims=tuple(claims), questions=tuple(questions))
+    return Ledger(
+        reviews=tuple(str(name) for name in names),
+        entries=tuple(entries),
+        claims=tuple(claims),
+        questions=tuple(questions),
+    )

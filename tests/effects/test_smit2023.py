@@ -20,8 +20,8 @@ def effects():
 
 
 def test_what_can_be_computed_is(effects):
-    assert effects["es_source"].value_counts().to_dict() == {"arms": 50, "": 13, "events": 3}
-    assert (effects["positive_favours"][effects["es_source"] != ""] == "arm1").all()
+    assert effects["es_source"].value_counts().to_dict() == {"arms": 50, "reported": 13, "events": 3}
+    assert (effects["positive_favours"] == "arm1").all()
 
 
 def test_the_size_of_g_comes_out_but_for_rounding(effects):
@@ -41,7 +41,7 @@ def test_standard_errors_come_out_but_for_three(effects):
 
 
 def test_two_signs_contradict_the_means(effects):
-    computed = effects[effects["es_source"] != ""]
+    computed = effects[effects["es_source"] != "reported"]
     opposite = computed["yi"] * computed["review_yi"] < 0
     assert computed.index[opposite].tolist() == ["davidson2004.1", "davidson2004.2"]
 
@@ -57,7 +57,7 @@ def test_event_rows_come_out_to_every_digit(effects):
 def test_no_other_preset_explains_the_printed_standard_errors(effects, variance):
     raw = effects[effects["es_source"] == "arms"]
     other = effect_size(raw, variance=variance)
-    assert ((other["sei"] - raw["review_sei"]).abs() > 1e-6).sum() > 40
+    assert ((other["sei"] - raw["review_sei"]).abs() > 1e-6).sum() > 30
 
 
 def test_the_review_s_effects_fill_every_row(effects):

@@ -308,7 +308,7 @@ def test_every_fault_is_listed_at_once():
 
 def test_text_among_the_numbers_is_refused_with_its_row():
     table = pd.DataFrame({"study_id": ["smith2014", "jones2016"], "yi": ["0.1", "about 0.2"], "vi": [0.1, 0.1]})
-    with pytest.raises(DataError, match="about 0.2") as caught:
+    with pytest.raises(DataError, match=r"about 0\.2") as caught:
         meta_analysis(table)
     assert "jones2016" in str(caught.value)
 

@@ -19,8 +19,8 @@ PREDICTION_METHOD = {"z": "S", "t": "V", "knha": "HK", "adhoc": "HK"}
 """metafor's predict() takes the distribution of the test; meta calls those intervals S, V and HK."""
 
 META_NARROWS = ("k3", "ML", "HK_IQWiG6")
-"""The Hartung-Knapp interval is narrower than the DerSimonian-Laird one although q is 2.6, so meta replaces its standard
-error by the classic one, which is smaller still. The variance correction max(1, q) leaves the interval as it is."""
+"""The Hartung-Knapp interval is narrower than the DerSimonian-Laird one although q is 2.6, so meta replaces its
+standard error by the classic one, which is smaller still. The correction max(1, q) leaves the interval as it is."""
 
 
 def fit(row, golden_set, **options):

@@ -207,8 +207,10 @@ def test_the_prediction_interval_is_the_confidence_interval_widened_by_tau(data,
     assert found.prediction_interval.width == pytest.approx(expected, rel=1e-6)
 
 
-@given(studies(), METHODS, CI_METHODS)
+@given(studies(), METHODS, st.sampled_from(["z", "t", "HK", "HK_se"]))
 def test_a_higher_level_makes_every_interval_wider(data, method, ci_method):
+    # HK_ci and HK_IQWiG6 choose between two intervals by their widths at the level asked for, and can choose otherwise
+    # at another level; their prediction intervals follow them.
     narrow, wide = (fit(*data, tau2_method=method, ci_method=ci_method, level=level) for level in (0.8, 0.95))
     for name in ("ci", "prediction_interval", "tau2_ci", "I2_ci", "I2_Q_ci"):
         inner, outer = getattr(narrow, name), getattr(wide, name)

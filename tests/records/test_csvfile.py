@@ -200,7 +200,10 @@ def test_any_one_way_to_an_effect_is_enough(read, columns, cells):
         ),
         (
             b"a;b,c\n1;2,3\n",
-            "line 1: cannot tell whether a comma or semicolon parts the cells; begin the file with a line such as sep=;",
+            (
+                "line 1: cannot tell whether a comma or semicolon parts the cells; "
+                "begin the file with a line such as sep=;"
+            ),
         ),
     ],
 )
@@ -231,6 +234,11 @@ def test_windows_1252_is_read_with_a_warning_that_names_it_and_the_lines(read):
     with pytest.warns(DataWarning, match=r"read as Windows-1252 \(cp1252\)\. Check line 3, such as 'Müller'"):
         rows = read("study_id,yi,vi\na,1,1\nMüller,2,1\n".encode("cp1252"))
     assert rows["study_id"].tolist() == ["a", "Müller"]
+
+
+def test_a_blank_of_windows_1252_alone_is_reported_too(read):
+    with pytest.warns(DataWarning, match="Check line 2"):
+        read(b"study_id,yi,vi\na\xa0,1,1\n")
 
 
 def test_an_encoding_that_is_given_is_used_without_a_warning(read):
@@ -449,8 +457,9 @@ def test_directions_come_from_the_bundled_instruments_whatever_the_case(read):
 def test_an_unknown_instrument_is_asked_for_its_direction_once(faults):
     assert faults(instrument_table("Wibble", "CES-D", "Wibble")) == [
         (
-            "line 2 (s0), instrument: 'Wibble' is not in instruments.csv, so it is unknown which way is good. Otherwise "
-            "add a column direction with higher_better or lower_better, or a row to instruments.csv (line 4 too)"
+            "line 2 (s0), instrument: 'Wibble' is not in instruments.csv, so it is unknown which way is good. "
+            "Otherwise add a column direction with higher_better or lower_better, or a row to instruments.csv "
+            "(line 4 too)"
         )
     ]
 
