@@ -24,33 +24,26 @@ _WORDS = {"random": "Random-effects model", "common": "Common-effect model"}
 Row = dict[str, Any]
 
 
-def _integer(value: object) -> str:
+def _number(value: object) -> str:
     number = pd.to_numeric(value, errors="coerce")  # type: ignore[call-overload]
     return "" if pd.isna(number) else f"{number:g}"
 
 
-def _mean_sd(mean: object, sd: object) -> str:
-    if pd.isna(mean) or pd.isna(sd):  # type: ignore[call-overload]
-        return ""
-    return f"{mean:g} ({sd:g})"
-
-
 def _arm_columns(studies: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:
-    """Text columns of the arms: n and mean (SD), or events and total, as far as the studies have them."""
+    """Text columns of the arms: n, mean and SD, or events and total, as far as the studies have them."""
     arms = {1: "Peer support", 2: "Comparison"}
     text = pd.DataFrame(index=studies.index)
     left: dict[str, tuple[str, str]] = {}
     if set(ARMS) <= set(studies.columns) and studies[list(ARMS)].notna().all(axis=1).any():
         for arm, heading in arms.items():
-            text[f"text_n{arm}"] = [_integer(n) for n in studies[f"n{arm}"]]
-            text[f"text_mean{arm}"] = [
-                _mean_sd(m, s) for m, s in zip(studies[f"mean{arm}"], studies[f"sd{arm}"], strict=True)
-            ]
-            left |= {f"text_n{arm}": (heading, "n"), f"text_mean{arm}": (heading, "Mean (SD)")}
+            for quantity, header in (("n", "n"), ("mean", "Mean"), ("sd", "SD")):
+                name = f"text_{quantity}{arm}"
+                text[name] = [_number(value) for value in studies[f"{quantity}{arm}"]]
+                left[name] = (heading, header)
     if set(EVENTS) <= set(studies.columns) and studies[list(EVENTS)].notna().all(axis=1).any():
         for arm, heading in arms.items():
             text[f"text_events{arm}"] = [
-                f"{_integer(e)}/{_integer(t)}" if _integer(e) and _integer(t) else ""
+                f"{_number(e)}/{_number(t)}" if _number(e) and _number(t) else ""
                 for e, t in zip(studies[f"events{arm}"], studies[f"total{arm}"], strict=True)
             ]
             left[f"text_events{arm}"] = (heading, "Events/total")

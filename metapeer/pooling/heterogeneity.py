@@ -11,7 +11,7 @@ import numpy as np
 
 from metapeer.pooling.intervals import Interval, chi2_quantile, chi2_tail, normal_quantile
 from metapeer.pooling.tau2 import profile_q
-from metapeer.pooling.weighted import FloatArray, moments
+from metapeer.pooling.weighted import FloatArray, moments, total, trace_p
 
 __all__ = ["Heterogeneity", "cochran_q", "h2_from_tau2", "i2_from_h2", "i2_test_based", "q_profile", "typical_variance"]
 
@@ -64,9 +64,7 @@ def typical_variance(vi: FloatArray, X: FloatArray | None = None) -> float:
     0.028889
     """
     if X is None:
-        w = 1.0 / vi
-        total = float(w.sum())
-        return (vi.size - 1) / (total - float(w @ w) / total)
+        return (vi.size - 1) / trace_p(1.0 / vi)
     return float((vi.size - X.shape[1]) / moments(np.zeros(vi.size), vi, np.zeros(1), X).trP[0])
 
 
@@ -98,9 +96,8 @@ def cochran_q(yi: FloatArray, vi: FloatArray, X: FloatArray | None = None) -> He
     """
     if X is None:
         w = 1.0 / vi
-        total = float(w.sum())
-        residuals = yi - float(w @ yi) / total
-        q, trace, df = float((w * residuals) @ residuals), total - float(w @ w) / total, yi.size - 1
+        residuals = yi - w.dot(yi) / total(w)
+        q, trace, df = float((w * residuals).dot(residuals)), trace_p(w), yi.size - 1
     else:
         found = moments(yi, vi, np.zeros(1), X)
         q, trace, df = float(found.yPy[0]), float(found.trP[0]), yi.size - X.shape[1]

@@ -19,7 +19,7 @@ from metapeer.pooling.intervals import Interval, check_level, normal_quantile
 from metapeer.pooling.prediction import PREDICTION_METHODS, prediction_interval
 from metapeer.pooling.results import MetaAnalysisResult
 from metapeer.pooling.tau2 import TAU2_METHODS, Tau2Estimate, estimate_tau2, tau2_dl
-from metapeer.pooling.weighted import FloatArray
+from metapeer.pooling.weighted import FloatArray, total
 
 __all__ = ["Effects", "MetaOptions", "Model", "Notes", "meta_analysis", "meta_options", "pool", "read_effects"]
 
@@ -144,29 +144,23 @@ def _numbers(name: str, values: ArrayLike) -> FloatArray:
     return array
 
 
-def _check_values(
-    source: str, yi: FloatArray, vi: FloatArray, names: Sequence[str], lines: Sequence[int] | None
-) -> None:
-    """Refuse effects that are not finite and variances that are not positive, all at once."""
+def _faults_of_values(
+    yi: FloatArray, vi: FloatArray, names: Sequence[str], lines: Sequence[int] | None, *, spread: str
+) -> list[Fault]:
+    """List effects that are not finite and variances (or standard errors: `spread`) that are not positive."""
     if np.isfinite(yi).all() and np.isfinite(vi).all() and vi.min(initial=1.0) > 0:
-        return
+        return []
+    what = {"vi": "sampling variance", "sei": "standard error"}[spread]
     faults = []
-    for i in range(yi.size):
+    for i in np.flatnonzero(~np.isfinite(yi) | ~np.isfinite(vi) | ~(vi > 0)).tolist():
         row, line = names[i], None if lines is None else int(lines[i])
         if not np.isfinite(yi[i]):
-            faults.append(
-                Fault(column="yi", message=f"{yi[i]} is not an effect; give a finite number", row=row, line=line)
-            )
+            message = f"{yi[i]} is not an effect; give a finite number"
+            faults.append(Fault(column="yi", message=message, row=row, line=line))
         if not (np.isfinite(vi[i]) and vi[i] > 0):
-            faults.append(
-                Fault(
-                    column="vi",
-                    message=f"{vi[i]:g} is not a sampling variance; it must be finite and > 0",
-                    row=row,
-                    line=line,
-                )
-            )
-    raise DataError(source, faults)
+            message = f"{vi[i]:g} is not a {what}; it must be finite and > 0"
+            faults.append(Fault(column=spread, message=message, row=row, line=line))
+    return faults
 
 
 def _from_arrays(
@@ -184,10 +178,11 @@ def _from_arrays(
     if labels is not None and len(labels) != effects.size:
         raise MetapeerError(f"yi has {effects.size} values and labels has {len(labels)}; they must pair up")
     names = tuple(map(str, labels)) if labels is not None else tuple(map(str, range(1, effects.size + 1)))
+    faults = _faults_of_values(effects, variances, names, None, spread="vi" if sei is None else "sei")
+    if faults:
+        raise DataError("the effects", faults)
     if sei is not None:
-        _check_values("sei", effects, np.where(variances > 0, variances, np.nan), names, None)
         variances = variances**2
-    _check_values("the effects", effects, variances, names, None)
     return Effects(yi=effects, vi=variances, labels=names, measure=measure or "", trials=names)
 
 
@@ -214,12 +209,12 @@ def _row_names(frame: pd.DataFrame) -> list[str]:
     return names
 
 
-def _numeric_column(frame: pd.DataFrame, column: str, faults: list[Fault]) -> FloatArray:
+def _numeric_column(frame: pd.DataFrame, column: str, names: Sequence[str], faults: list[Fault]) -> FloatArray:
     values = _loose_numbers(frame[column])
     cells = frame[column].tolist()
     faults += [
-        Fault(row=str(index), column=column, message=f"{cell!r} is not a number")
-        for index, cell, value in zip(frame.index, cells, values, strict=True)
+        Fault(row=name, column=column, message=f"{cell!r} is not a number")
+        for name, cell, value in zip(names, cells, values, strict=True)
         if np.isnan(value) and not pd.isna(cell)
     ]
     return np.array(values)
@@ -288,33 +283,25 @@ def read_effects(
         names = [str(name) for name in labels]
     usable = [i for i, reason in enumerate(reasons) if not reason]
     kept = data.iloc[usable]
+    kept_names = tuple(names[i] for i in usable)
     faults: list[Fault] = []
-    yi = _numeric_column(kept, "yi", faults)
-    if "vi" in kept:
-        vi = _numeric_column(kept, "vi", faults)
-        if "sei" in kept:
-            sei = _numeric_column(kept, "sei", faults)
-            differ = np.abs(sei**2 - vi) > 1e-6 * np.abs(vi)
-            faults += [
-                Fault(
-                    row=names[usable[i]],
-                    column="vi",
-                    message=f"{vi[i]:g} is not the square of sei, {sei[i]:g}; drop one",
-                )
-                for i in np.flatnonzero(differ)
-            ]
-    else:
-        sei = _numeric_column(kept, "sei", faults)
+    yi = _numeric_column(kept, "yi", kept_names, faults)
+    spread = "vi" if "vi" in kept else "sei"
+    vi = _numeric_column(kept, spread, kept_names, faults)
+    lines = kept["line"].tolist() if "line" in kept else None
+    told = {(fault.row, fault.column) for fault in faults}
+    wrong = _faults_of_values(yi, vi, kept_names, lines, spread=spread)
+    faults += [fault for fault in wrong if (fault.row, fault.column) not in told]
+    if spread == "sei":
+        vi = vi**2
+    elif "sei" in kept:
+        sei = _numeric_column(kept, "sei", kept_names, faults)
         faults += [
-            Fault(row=names[usable[i]], column="sei", message=f"{sei[i]:g} is not a standard error; it must be > 0")
-            for i in np.flatnonzero(sei <= 0)
+            Fault(row=kept_names[i], column="vi", message=f"{vi[i]:g} is not the square of sei, {sei[i]:g}; drop one")
+            for i in np.flatnonzero(np.abs(sei**2 - vi) > 1e-6 * np.abs(vi)).tolist()
         ]
-        vi = sei**2
     if faults:
         raise DataError(source, faults)
-    lines = kept["line"].tolist() if "line" in kept else None
-    kept_names = tuple(names[i] for i in usable)
-    _check_values(source, yi, vi, kept_names, lines)
     found_measure = _single(kept, "measure", source)
     for code in filter(None, (found_measure, measure)):
         find_measure(code)
@@ -342,15 +329,15 @@ def _participants(effects: Effects) -> tuple[int | None, int]:
     """Sum over trials of the participants in the trial's largest row, and how many trials tell."""
     if effects.data is None:
         return None, 0
-    total = np.full(effects.yi.size, np.nan)
+    rows = np.full(effects.yi.size, np.nan)
     for pair in (("n1", "n2"), ("total1", "total2")):
         if set(pair) <= set(effects.data.columns):
             one, two = (
                 pd.to_numeric(effects.data[c], errors="coerce").to_numpy(np.float64, na_value=np.nan) for c in pair
             )
-            total = np.where(np.isnan(total), one + two, total)
+            rows = np.where(np.isnan(rows), one + two, rows)
     largest: dict[str, float] = {}
-    for trial, number in zip(effects.trials, total, strict=True):
+    for trial, number in zip(effects.trials, rows, strict=True):
         if not np.isnan(number):
             largest[trial] = max(number, largest.get(trial, 0.0))
     return (int(sum(largest.values())), len(largest)) if largest else (None, 0)
@@ -440,23 +427,36 @@ def _build(
     )
 
 
-def _single_study(effects: Effects, model: str, level: float, notes: Notes) -> MetaAnalysisResult:
-    """One study pools to itself: nothing can be said of how studies differ."""
-    notes.say("one study: the estimate is that study's; tau², I² and a prediction interval cannot be estimated")
+def _single_study(
+    effects: Effects, model: str, tau2: Tau2Estimate | None, tau2_method: str, level: float, notes: Notes
+) -> MetaAnalysisResult:
+    """One study pools to itself: nothing can be said of how studies differ, but a shared tau2 widens its interval."""
+    shared = "" if tau2 is None else " except for the tau² it shares with other subgroups"
+    notes.say(f"one study: tau², I² and a prediction interval cannot be estimated from it{shared}")
     estimate = float(effects.yi[0])
-    found = infer(estimate=estimate, classic_se=math.sqrt(effects.vi[0]), hk_q=math.nan, k=1, method="z", level=level)
-    weights = np.array([100.0])
-    return _build(effects, model=model, estimate=estimate, found=found, level=level, notes=notes, weights=weights)
+    se = math.sqrt(effects.vi[0] + (0.0 if tau2 is None else tau2.tau2))
+    found = infer(estimate=estimate, classic_se=se, hk_q=math.nan, k=1, method="z", level=level)
+    return _build(
+        effects,
+        model=model,
+        estimate=estimate,
+        found=found,
+        level=level,
+        notes=notes,
+        weights=np.array([100.0]),
+        tau2=tau2,
+        tau2_method="" if tau2 is None else tau2_method,
+    )
 
 
 def _weighted_mean(yi: FloatArray, w: FloatArray) -> tuple[float, float, float]:
     """Weighted mean, its classic standard error, and the Hartung-Knapp scale factor."""
-    total = float(w.sum())
+    s1 = total(w)
     # Centring first keeps digits when the effects are large and close together.
     centre = float(yi[0])
-    mean = float(w @ (yi - centre)) / total + centre
+    mean = float(w.dot(yi - centre)) / s1 + centre
     residuals = yi - mean
-    return mean, 1.0 / math.sqrt(total), float((w * residuals) @ residuals) / (yi.size - 1)
+    return mean, 1.0 / math.sqrt(s1), float((w * residuals).dot(residuals)) / (yi.size - 1)
 
 
 def _tell_dependence(effects: Effects, notes: Notes) -> None:
@@ -479,7 +479,7 @@ def _tell_collapse(found: Inference, hk_q: float, level: float, vi: FloatArray, 
     """Warn of a Hartung-Knapp interval narrower than sampling error alone allows, after Wiksten et al. (2016)."""
     if found.method != "HK":
         return
-    common_width = 2.0 * normal_quantile(level) / math.sqrt(float((1.0 / vi).sum()))
+    common_width = 2.0 * normal_quantile(level) / math.sqrt(total(1.0 / vi))
     if found.ci.width < common_width:
         notes.doubt(
             f"the Hartung-Knapp interval is narrower than the common-effect interval (q = {hk_q:.3g}): the effects "
@@ -575,7 +575,7 @@ def pool(
         faults = [Fault(row=label, message=reason) for label, reason in effects.excluded]
         raise DataError("no effect can be pooled: the table", faults or ["has no rows"])
     if k == 1:
-        return _single_study(effects, model, level, notes)
+        return _single_study(effects, model, tau2, tau2_method, level, notes)
     _tell_dependence(effects, notes)
     if model == "common":
         w = 1.0 / vi
@@ -588,14 +588,14 @@ def pool(
             found=found,
             level=level,
             notes=notes,
-            weights=100.0 / w.sum() * w,
+            weights=100.0 / total(w) * w,
         )
     else:
         shared = tau2 is not None
         tau2 = estimate_tau2(yi, vi, tau2_method) if tau2 is None else tau2
         w = 1.0 / (vi + tau2.tau2)
         estimate, se, hk_q = _weighted_mean(yi, w)
-        dl_se = 1.0 / math.sqrt(float((1.0 / (vi + tau2_dl(yi, vi))).sum())) if ci_method == "HK_IQWiG6" else None
+        dl_se = 1.0 / math.sqrt(total(1.0 / (vi + tau2_dl(yi, vi)))) if ci_method == "HK_IQWiG6" else None
         found = infer(estimate=estimate, classic_se=se, hk_q=hk_q, k=k, method=ci_method, level=level, dl_se=dl_se)
         knapp = ci_method.startswith("HK")
         asked = prediction_method or ("HK" if knapp else "V")
@@ -625,7 +625,7 @@ def pool(
             found=found,
             level=level,
             notes=notes,
-            weights=100.0 / w.sum() * w,
+            weights=100.0 / total(w) * w,
             hk_q=hk_q,
             tau2=tau2,
             tau2_method=tau2_method,

@@ -11,11 +11,21 @@ Veroniki et al. (2016), Res Synth Methods 7:55-79 (the estimators); Viechtbauer 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from metapeer.errors import ConvergenceError, check_choice
-from metapeer.pooling.weighted import FloatArray, log_likelihood, moments, q_statistic
+from metapeer.pooling.weighted import (
+    FloatArray,
+    log_likelihood,
+    moments,
+    q_statistic,
+    total,
+    trace_p,
+    trace_pdpd,
+    trace_pp,
+)
 
 __all__ = [
     "TAU2_METHODS",
@@ -65,19 +75,9 @@ def _degrees(yi: FloatArray, X: FloatArray | None) -> int:
 def _ols_residuals(yi: FloatArray, X: FloatArray | None) -> FloatArray:
     """Residuals of the unweighted fit; P and hence every estimator is the same for them as for `yi`."""
     if X is None:
-        return np.asarray(yi - yi.mean())
+        return np.asarray(yi - total(yi) / yi.size)
     q, _ = np.linalg.qr(X)
     return np.asarray(yi - q @ (q.T @ yi))
-
-
-def _residual_operator(weights: FloatArray, X: FloatArray | None) -> FloatArray:
-    """The matrix P for given weights, of shape (k, k)."""
-    k = weights.size
-    design = np.ones((k, 1)) if X is None else X
-    root = np.sqrt(weights)
-    q, _ = np.linalg.qr(root[:, None] * design)
-    operator: FloatArray = root[:, None] * (np.eye(k) - q @ q.T) * root
-    return operator
 
 
 def tau2_dl(yi: FloatArray, vi: FloatArray, X: FloatArray | None = None) -> float:
@@ -109,10 +109,10 @@ def tau2_dl(yi: FloatArray, vi: FloatArray, X: FloatArray | None = None) -> floa
     """
     if X is None:
         w = 1.0 / vi
-        total = float(w.sum())
-        residuals = yi - (w @ yi) / total
-        excess = float((w * residuals) @ residuals) - (yi.size - 1)
-        return max(0.0, excess / (total - float(w @ w) / total))
+        s1 = total(w)
+        residuals = yi - w.dot(yi) / s1
+        excess = float((w * residuals).dot(residuals)) - (yi.size - 1)
+        return max(0.0, excess / trace_p(w))
     found = moments(yi, vi, np.zeros(1), X)
     return max(0.0, (float(found.yPy[0]) - _degrees(yi, X)) / float(found.trP[0]))
 
@@ -248,13 +248,13 @@ def profile_q(yi: FloatArray, vi: FloatArray, target: float, X: FloatArray | Non
     q, slope = q_statistic(yi, vi, 0.0, X)
     if q < target:
         return None
-    low, high = 0.0, np.inf
+    low, high = 0.0, math.inf
     tau2 = 0.0
     for _ in range(_MAX_STEPS):
         step = q * (q - target) / (target * slope) if slope > 0 else 0.0
         proposed = tau2 + step
         if not low <= proposed <= high:
-            proposed = 0.5 * (low + high) if np.isfinite(high) else 2.0 * max(tau2, float(vi.min()))
+            proposed = 0.5 * (low + high) if high < math.inf else 2.0 * max(tau2, float(vi.min()))
         # Rounding in Q blurs tau2 by a few units in the last place of Q / slope, which is of the order of vi + tau2.
         if abs(proposed - tau2) <= 16 * _EPS * max(proposed, q / slope if slope > 0 else 0.0):
             return proposed
@@ -266,7 +266,7 @@ def profile_q(yi: FloatArray, vi: FloatArray, target: float, X: FloatArray | Non
             high = tau2
         else:
             return tau2
-        if high < np.inf and high - low <= 4 * _EPS * high:
+        if high < math.inf and high - low <= 4 * _EPS * high:
             return tau2
     raise ConvergenceError(f"no tau2 was found at which Q equals {target:g}; please report the effects and variances")
 
@@ -335,9 +335,12 @@ def _upper_bound(residuals: FloatArray, vi: FloatArray, X: FloatArray | None) ->
     negative above ``R^2 / 2 - min(vi)``. With moderators ``y'PPy <= max(w)^2 S`` and ``trP >= min(w) (k - p)``, with S
     the unweighted residual sum of squares.
     """
-    low, high = float(vi.min()), float(vi.max())
+    variances: list[float] = vi.tolist()
+    low, high = min(variances), max(variances)
     if X is None:
-        return 0.5 * float(residuals.max() - residuals.min()) ** 2 - low
+        effects: list[float] = residuals.tolist()
+        spread: float = max(effects) - min(effects)
+        return 0.5 * spread**2 - low
     s = float(residuals @ residuals)
     df = _degrees(residuals, X)
     return (s + math.sqrt(s * s + 4 * df * s * (high - low))) / (2 * df) - low
@@ -351,41 +354,46 @@ def _score(
         at = moments(yi, vi, np.array([tau2]), X)
         trace = float(at.trP[0] if restricted else at.trW[0])
         w = 1.0 / (vi + tau2)
-        p = _residual_operator(w, X)
-        return float(at.yPPy[0]) - trace, -float((p * p).sum() if restricted else w @ w)
+        return float(at.yPPy[0]) - trace, -(trace_pp(w, X) if restricted else float(w.dot(w)))
     w = 1.0 / (vi + tau2)
-    s1 = float(w.sum())
-    weighted = w * (yi - float(w @ yi) / s1)
-    w2 = w * w
-    s2 = float(w2.sum())
-    w_weighted = w * weighted
-    y_ppp_y = float(w_weighted @ weighted) - float(w_weighted.sum()) ** 2 / s1
+    s1, s2 = total(w), float(w.dot(w))
+    weighted = w * (yi - w.dot(yi) / s1)
+    y_pp_y = float(weighted.dot(weighted))
+    y_ppp_y = float((w * weighted).dot(weighted)) - float(w.dot(weighted)) ** 2 / s1
     if not restricted:
-        return float(weighted @ weighted) - s1, s2 - 2.0 * y_ppp_y
+        return y_pp_y - s1, s2 - 2.0 * y_ppp_y
     ratio = s2 / s1
-    tr_pp = s2 - 2.0 * float(w2 @ w) / s1 + ratio * ratio
-    return float(weighted @ weighted) - s1 + ratio, tr_pp - 2.0 * y_ppp_y
+    tr_pp = s2 - 2.0 * float((w * w).dot(w)) / s1 + ratio * ratio  # steers the steps only; need not be exact
+    return y_pp_y - trace_p(w), tr_pp - 2.0 * y_ppp_y
 
 
-def _refine(score: Callable[[float], tuple[float, float]], low: float, high: float, blur: float) -> float:
+def _refine(score: Callable[[float], tuple[float, float]], low: float, high: float, start: float, blur: float) -> float:
     """Solve score = 0 between `low` (positive score) and `high` (negative score) by Newton with bisection.
 
     `blur` is the smallest sampling variance: differences of tau2 that vanish beside it change no weight.
     """
-    tau2 = np.sqrt(low * high) if low > 0 else 0.5 * high
+    tau2 = start
     for _ in range(_MAX_STEPS):
         value, slope = score(tau2)
         if value > 0:
             low = tau2
         else:
             high = tau2
-        proposed = tau2 - value / slope if slope < 0 else np.inf
+        proposed = tau2 - value / slope if slope < 0 else math.inf
         if not low <= proposed <= high:
             proposed = 0.5 * (low + high)
         if abs(proposed - tau2) <= _EPS * (8 * proposed + blur) or high - low <= 4 * _EPS * high:
-            return float(proposed)
+            return proposed
         tau2 = proposed
-    return float(tau2)
+    return tau2
+
+
+@lru_cache(maxsize=64)
+def _powers(points: int) -> FloatArray:
+    """Ten to powers from 0 to 1, evenly spaced, after one more element in front."""
+    powers = np.concatenate([[1.0], np.logspace(0.0, 1.0, points)])
+    powers.setflags(write=False)
+    return powers
 
 
 def _maximise(yi: FloatArray, vi: FloatArray, X: FloatArray | None, *, restricted: bool) -> Tau2Estimate:
@@ -398,23 +406,24 @@ def _maximise(yi: FloatArray, vi: FloatArray, X: FloatArray | None, *, restricte
     upper = _upper_bound(residuals, vi, X)
     if upper <= 0:
         return Tau2Estimate(0.0, tau2_se(yi, vi, 0.0, "REML" if restricted else "ML", X))
-    lower = min(float(vi.min()), upper) / 64.0
+    smallest = min(vi.tolist())
+    lower = min(smallest, upper) / 64.0
     upper *= 1.0 + 1e-6  # keeps a maximum that lies exactly on the bound inside the last bracket
-    points = max(16, int(np.ceil(_POINTS_PER_DECADE * np.log10(upper / lower))))
-    grid = np.empty(points + 1)
+    points = max(16, math.ceil(_POINTS_PER_DECADE * math.log10(upper / lower)))
+    grid = lower * _powers(points) ** math.log10(upper / lower)
     grid[0] = 0.0
-    grid[1:] = lower * (upper / lower) ** np.linspace(0.0, 1.0, points)
     found = moments(residuals, vi, grid, X)
-    rising = found.yPPy - (found.trP if restricted else found.trW) > 0
+    scores = found.yPPy - (found.trP if restricted else found.trW)
+    rising = scores > 0
 
     def score(tau2: float) -> tuple[float, float]:
         return _score(residuals, vi, tau2, X, restricted=restricted)
 
     maxima = [] if rising[0] else [0.0]
-    maxima += [
-        _refine(score, float(grid[i]), float(grid[i + 1]), float(vi.min()))
-        for i in np.flatnonzero(rising[:-1] & ~rising[1:])
-    ]
+    for i in np.flatnonzero(rising[:-1] & ~rising[1:]).tolist():
+        low, high = float(grid[i]), float(grid[i + 1])
+        start = low + (high - low) * float(scores[i] / (scores[i] - scores[i + 1]))
+        maxima.append(_refine(score, low, high, start, smallest))
     method = "REML" if restricted else "ML"
     if len(maxima) == 1:
         return Tau2Estimate(maxima[0], tau2_se(yi, vi, maxima[0], method, X))
@@ -523,13 +532,7 @@ def tau2_se(yi: FloatArray, vi: FloatArray, tau2: float, method: str, X: FloatAr
             return float(np.sqrt(2.0 / (w @ w)))
         if method in ("EB", "PM"):
             return float(np.sqrt(2.0 * yi.size**2 / df) / w.sum())
-        if X is None:
-            w2 = w * w
-            s1 = float(w.sum())
-            ratio = float(w2.sum()) / s1
-            return float(np.sqrt(2.0 / (ratio * s1 - 2.0 * float(w2 @ w) / s1 + ratio * ratio)))
-        p = _residual_operator(w, X)
-        return float(np.sqrt(2.0 / (p * p).sum()))
+        return math.sqrt(2.0 / trace_pp(w, X))
     check_choice("method", method, ("DL", "HS", "HE", "SJ"))
     weights, scale = 1.0 / vi, 0.0
     if method == "HS":
@@ -541,12 +544,15 @@ def tau2_se(yi: FloatArray, vi: FloatArray, tau2: float, method: str, X: FloatAr
         if start == 0.0:
             return math.nan
         weights, scale = 1.0 / (vi + start), df / start
-    p = _residual_operator(weights, X)
-    pv = p * vi
+    ones = np.ones(yi.size)
     variance = (
-        2.0 * float((pv * pv.T).sum()) + 4.0 * tau2 * float((pv * p).sum()) + 2.0 * tau2**2 * float((p * p).sum())
+        2.0 * trace_pdpd(weights, vi, vi, X)
+        + 4.0 * tau2 * trace_pdpd(weights, vi, ones, X)
+        + 2.0 * tau2**2 * trace_pp(weights, X)
     )
-    return float(np.sqrt(variance) / (scale or np.trace(p)))
+    if method == "DL":
+        scale = trace_p(weights) if X is None else float(moments(yi, vi, np.zeros(1), X).trP[0])
+    return math.sqrt(variance) / scale
 
 
 _MOMENT_ESTIMATORS: dict[str, Callable[[FloatArray, FloatArray, FloatArray | None], float]] = {

@@ -128,7 +128,7 @@ def test_a_folder_without_a_package_is_told_to_write_one(tmp_path):
         refresh_datapackage(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfea\0", b"caf\xe9\n"])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfea\0", b"Z\xfcrich\n"])
 def test_a_table_that_is_no_text_cannot_be_described(folder, content):
     (folder / "anything.csv").write_bytes(content)
     with pytest.raises(DataError, match=r"anything\.csv has 1 problem"):
