@@ -21,6 +21,9 @@ __all__ = [
 ]
 
 MISSING = "NA"
+WIDEST = 160  # columns of a plain-text table; longer lines are wrapped by whatever shows them, and columns fall apart
+NARROWEST = 16  # columns that a text is left at least, so that few words have to be broken
+GAP = 2  # blanks between columns
 
 
 def format_number(value: float | None, digits: int = 2) -> str:
@@ -145,9 +148,51 @@ def count(number: int, singular: str, plural: str | None = None) -> str:
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
+def _printable(text: str) -> str:
+    """Return a text without the characters that move a terminal's cursor; line breaks stay."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join("".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in s) for s in lines)
+
+
 def _width(text: str) -> int:
-    """Columns a text takes on a terminal: wide East Asian characters take two, combining marks none."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    """Columns a text takes on a terminal: wide East Asian characters and emoji take two, marks and joiners none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Break a text into lines of at most `width` columns, between words where that can be; `width` is at least 2."""
+    lines = []
+    for paragraph in text.split("\n"):
+        if _width(paragraph) <= width:
+            lines.append(paragraph)
+            continue
+        line, *words = paragraph.split(" ")
+        *whole, line = _broken(line, width)
+        lines += whole
+        for word in words:
+            if _width(line) + 1 + _width(word) <= width:
+                line += f" {word}"
+            else:
+                *whole, last = _broken(word, width)
+                lines += [line, *whole]
+                line = last
+        lines.append(line)
+    return lines
+
+
+def _broken(word: str, width: int) -> list[str]:
+    """Cut what is too long for a line into lines; an empty text stays one."""
+    pieces = [""]
+    for character in word:
+        if _width(pieces[-1] + character) > width:
+            pieces.append("")
+        pieces[-1] += character
+    return pieces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,27 +242,73 @@ class TextTable:
             for i in range(len(self.header))
         ]
 
-    def to_text(self) -> str:
+    def widths(self, limit: int = WIDEST) -> list[int]:
+        """Share out the width among the columns; numbers get what they need and texts what is left.
+
+        Parameters
+        ----------
+        limit : int, default 160
+            Columns of text that the table may take. It takes more where its numbers alone need more, or where less
+            than 16 would be left to a text.
+
+        Returns
+        -------
+        list of int
+            One for each column.
+
+        Examples
+        --------
+        >>> table = TextTable(header=("claim", "k"), rows=[("peer support helps", "3"), ("it does not", "12")])
+        >>> table.widths(), table.widths(19)
+        ([18, 2], [16, 2])
+        """
+        rows = [self.header, *self.rows]
+        needed = [
+            max(_width(line) for row in rows for line in _printable(row[i]).split("\n")) for i in range(len(self.header))
+        ]
+        numeric = self.right_aligned()
+        texts = sorted(width for width, number in zip(needed, numeric, strict=True) if not number)
+        room = limit - GAP * (len(needed) - 1) - (sum(needed) - sum(texts))
+        most = max(needed, default=0)
+        for place, width in enumerate(texts):
+            share = room // (len(texts) - place)
+            if width > share:
+                most = max(share, NARROWEST)
+                break
+            room -= width
+        return [width if number else min(width, most) for width, number in zip(needed, numeric, strict=True)]
+
+    def to_text(self, limit: int = WIDEST) -> str:
         """Plain text in columns, for a terminal, a log or an e-mail.
+
+        Parameters
+        ----------
+        limit : int, default 160
+            Columns of text that the table may take, as `widths` has it; texts that need more are broken between
+            words. The title and the notes are not.
 
         Returns
         -------
         str
             No trailing blanks and no final line break.
         """
-        lines = [self.title, ""] if self.title else []
+        lines = [_printable(self.title), ""] if self.title else []
         if self.rows:
-            shown = [list(self.header), *self.rows] if any(self.header) else list(self.rows)
-            widths = [max(_width(row[i]) for row in shown) for i in range(len(self.header))]
+            shown = [self.header, *self.rows] if any(self.header) else self.rows
+            widths = self.widths(limit)
             right = self.right_aligned()
             for row in shown:
-                cells = [
-                    (" " * (w - _width(c)) + c) if r else (c + " " * (w - _width(c)))
-                    for c, w, r in zip(row, widths, right, strict=True)
-                ]
-                lines.append("  ".join(cells).rstrip())
+                cells = [_wrap(_printable(cell), width) for cell, width in zip(row, widths, strict=True)]
+                for i in range(max(map(len, cells))):
+                    parts = [cell[i] if i < len(cell) else "" for cell in cells]
+                    padded = [
+                        (" " * (w - _width(c)) + c) if r else (c + " " * (w - _width(c)))
+                        for c, w, r in zip(parts, widths, right, strict=True)
+                    ]
+                    lines.append((" " * GAP).join(padded).rstrip())
         if self.notes:
-            lines += ["", *self.notes] if lines else [*self.notes]
+            notes = [_printable(note) for note in self.notes]
+            lines += ["", *notes] if lines else notes
         return "\n".join(lines)
 
     def to_html(self) -> str:

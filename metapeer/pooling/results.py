@@ -104,6 +104,8 @@ class MetaAnalysisResult(Printable):
         Rows not pooled, each with the reason.
     notes : tuple of str
         What a reader must know about how this result came about.
+    weighting : str, default "inverse variance"
+        How studies were combined, in words.
     data : DataFrame or None
         The pooled rows as they were given; use `studies` to look at them.
     """
@@ -146,6 +148,7 @@ class MetaAnalysisResult(Printable):
     weights: FloatArray
     excluded: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    weighting: str = "inverse variance"
     data: pd.DataFrame | None = field(default=None)
 
     @property
@@ -192,6 +195,7 @@ class MetaAnalysisResult(Printable):
             "measure": self.measure,
             "scale": measure_of(self.measure).scale,
             "model": self.model,
+            "weighting": self.weighting,
             "k": self.k,
             "trials": self.trials,
             "participants": self.participants,
@@ -296,6 +300,8 @@ class MetaAnalysisResult(Printable):
         """
         model = "Random-effects" if self.model == "random" else "Common-effect"
         title = f"{model} meta-analysis: {self._size()}"
+        if self.weighting != "inverse variance":
+            title += f"; {self.weighting}"
         if self.measure:
             measure = measure_of(self.measure)
             title += f"\n{measure.name}"

@@ -1,20 +1,27 @@
-"""What a review did, as data: `plan.toml` read and checked.
+"""What a review did, as data: the parts of a plan.
 
-A plan has a ``[method]`` (how the review pooled), one ``[[analysis]]`` for each printed result that can be recomputed,
-``[[variant]]`` s that are computed beside them, ``[[missing]]`` entries for results whose inputs are not available,
-``[[question]]`` s asked of the rows beyond what the paper printed, and ``[claims]``: the rows that a claim in words is
-set beside.
+A plan has a method (how the review pooled), one analysis for each printed result that can be recomputed, variants that
+are computed beside them, entries for results whose inputs are missing, questions asked of the rows beyond what the
+paper printed, and the rows that a claim in words is set beside. `metapeer.reproduction.planfile` reads it from
+``plan.toml``.
 """
 
-import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 
+import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
-from metapeer.errors import DataError, Fault, MetapeerError, check_choice
-from metapeer.pooling.models import MetaOptions, meta_options
+from metapeer.effects.measures import MEASURES, find_measure
+from metapeer.effects.options import Options
+from metapeer.errors import DataError, MetapeerError, check_choice
+from metapeer.pooling.inference import CI_METHODS
+from metapeer.pooling.models import MODELS, MetaOptions, meta_options
+from metapeer.pooling.prediction import PREDICTION_METHODS
+from metapeer.pooling.tau2 import TAU2_METHODS
 
 __all__ = [
     "Analysis",
@@ -26,12 +33,12 @@ __all__ = [
     "Rows",
     "Transcription",
     "Variant",
-    "read_plan",
 ]
 
 I2_FORMS = ("Q", "tau2")
 WITHIN_TRIAL = ("independent", "average")
 PREFER = ("arms", "review", "reported")
+LEVEL = 0.95  # the level of every interval in published.csv, by its schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +56,7 @@ class Method:
     within_trial : {"independent", "average"}
         Whether several effects of one trial are pooled as if independent or averaged first.
     rho : float
-        Correlation assumed for the average.
+        Correlation assumed for the average; NaN where nothing is averaged.
     """
 
     measure: str = "SMD"
@@ -62,7 +69,7 @@ class Method:
     prediction_method: str = ""
     i2: str = "tau2"
     within_trial: str = "independent"
-    rho: float = 0.6
+    rho: float = math.nan
 
     def options(self) -> MetaOptions:
         """The options of pooling, checked.
@@ -77,8 +84,68 @@ class Method:
             tau2_method=self.tau2_method,
             ci_method=self.ci_method or None,
             prediction_method=self.prediction_method or None,
-            level=0.95,
+            level=LEVEL,
         )
+
+    def problems(self) -> list[str]:
+        """Say what is wrong with the choices, each alone and then together.
+
+        Returns
+        -------
+        list of str
+            Empty when the method can be carried out.
+
+        Examples
+        --------
+        >>> Method(i2="tau").problems(), Method(within_trial="average").problems()
+        (["i2 'tau' is unknown. Did you mean 'tau2'? Known: Q, tau2"], ['rho is missing: the correlation, from 0 to 1, \
+        that is assumed between the effects of one trial when they are averaged'])
+        """
+        alone: dict[str, tuple[str, tuple[str, ...]]] = {
+            "measure": (self.measure, tuple(MEASURES)),
+            "prefer": (self.prefer, PREFER),
+            "model": (self.model, MODELS),
+            "tau2_method": (self.tau2_method, tuple(TAU2_METHODS)),
+            "ci_method": (self.ci_method or "HK", tuple(CI_METHODS)),
+            "prediction_method": (self.prediction_method or "V", tuple(PREDICTION_METHODS)),
+            "i2": (self.i2, I2_FORMS),
+            "within_trial": (self.within_trial, WITHIN_TRIAL),
+        }
+        found = []
+        for name, (value, known) in alone.items():
+            found += _complaints(lambda name=name, value=value, known=known: check_choice(name, value, known))
+        if not found:
+            found += _complaints(self._effect_options) + _complaints(self.options)
+        if self.within_trial == "average" and math.isnan(self.rho):
+            found.append(
+                "rho is missing: the correlation, from 0 to 1, that is assumed between the effects of one trial when "
+                "they are averaged"
+            )
+        elif not (math.isnan(self.rho) or 0 <= self.rho <= 1):
+            found.append(f"rho must be a correlation from 0 to 1, not {self.rho:g}")
+        return found
+
+    def _effect_options(self) -> Options:
+        """What `effect_size` makes of the choices; raises what it would raise."""
+        return Options(
+            measure=find_measure(self.measure),
+            variance=self.variance,
+            prefer=self.prefer,  # type: ignore[arg-type]  # checked by the class itself
+            orient=None,
+            events_to_smd=self.events_to_smd,
+            zero_cells=None,
+            add=0.5,
+            drop_double_zero=None,
+            level=LEVEL,
+        )
+
+
+def _complaints(check: Callable[[], object]) -> list[str]:
+    try:
+        check()
+    except MetapeerError as error:
+        return [str(error)]
+    return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +166,39 @@ class Rows:
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     where_not: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def problems(self, frame: pd.DataFrame) -> list[str]:
+        """Say which conditions cannot be meant: a column or a value that does not occur.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Rows of the data sets.
+
+        Returns
+        -------
+        list of str
+            Empty when every condition bears on some row, and some row is left.
+        """
+        found = []
+        for key, conditions in (("where", self.where), ("where_not", self.where_not)):
+            for column, values in conditions.items():
+                if column not in frame:
+                    found += _complaints(lambda column=column: check_choice("column", column, frame.columns))
+                    continue
+                known = set(_cells(frame[column]))
+                for value in (value for value in values if value not in known):
+                    close = get_close_matches(value, known, n=1)
+                    hint = f" Did you mean {close[0]!r}?" if close else ""
+                    found.append(f"{key}: no row has {value!r} in {column}.{hint}")
+        return found or ([] if len(self.select(frame)) else ["selects no row"])
+
     def select(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Keep the rows that fit.
 
         Parameters
         ----------
         frame : DataFrame
-            Rows of the data sets, with a column ``dataset``.
+            Rows of the data sets.
 
         Returns
         -------
@@ -117,15 +210,21 @@ class Rows:
         DataError
             If a column does not exist.
         """
-        absent = [c for c in {**self.where, **self.where_not, "dataset": ()} if c not in frame]
+        absent = [column for column in {**self.where, **self.where_not} if column not in frame]
         if absent:
-            raise DataError("plan.toml", [f"rows has no column {column!r} to select by" for column in absent])
-        keep = frame["dataset"].isin(self.datasets)
-        for column, values in self.where.items():
-            keep &= frame[column].astype(str).isin(values)
-        for column, values in self.where_not.items():
-            keep &= ~frame[column].astype(str).isin(values)
+            raise DataError("plan.toml", [f"there is no column {column!r} to select rows by" for column in absent])
+        keep = np.ones(len(frame), dtype=np.bool_)
+        for conditions, wanted in ((self.where, True), (self.where_not, False)):
+            for column, values in conditions.items():
+                keep &= np.array([(cell in values) == wanted for cell in _cells(frame[column])], dtype=np.bool_)
         return frame[keep]
+
+
+def _cells(column: "pd.Series[str] | pd.Series[float]") -> list[str]:
+    """Cells as a plan writes them: numbers without needless decimals, nothing where a cell is empty."""
+    if is_numeric_dtype(column.dtype):
+        return ["" if math.isnan(cell) else f"{cell:.15g}" for cell in column.astype(float).tolist()]
+    return ["" if cell is None or cell != cell else str(cell) for cell in column.tolist()]  # noqa: PLR0124 - NaN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,222 +378,3 @@ class Plan:
     questions: tuple[Question, ...] = ()
     claims: Claims | None = None
     transcription: Transcription | None = None
-
-
-_METHOD_KEYS = tuple(f.name for f in fields(Method))
-_ROWS_KEYS = ("datasets", "where", "where_not")
-
-
-class _Reader:
-    """Takes values out of a plan, collecting every fault."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.faults: list[Fault] = []
-
-    def fault(self, where: str, message: str) -> None:
-        self.faults.append(Fault(row=where, message=message))
-
-    def known(self, where: str, table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
-        for key in table:
-            if key not in keys:
-                close = difflib.get_close_matches(key, keys, n=1)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
-                self.fault(where, f"key {key!r} is unknown.{hint}")
-
-    def text(self, where: str, table: Mapping[str, Any], key: str, *, required: bool = False) -> str:
-        value: object = table.get(key, "")
-        if not isinstance(value, str):
-            self.fault(where, f"{key} must be text, not {value!r}")
-            return ""
-        if required and not value:
-            self.fault(where, f"{key} is missing")
-        return value
-
-    def number(self, where: str, table: Mapping[str, Any], key: str) -> int:
-        value: object = table.get(key)
-        if type(value) is not int or value < 1:
-            self.fault(where, f"{key} must be a positive whole number, not {value!r}")
-            return 0
-        return value
-
-    def texts(self, where: str, table: Mapping[str, Any], key: str) -> tuple[str, ...]:
-        value = table.get(key, [])
-        values = [value] if isinstance(value, str) else value
-        if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-            self.fault(where, f"{key} must be text or a list of texts, not {value!r}")
-            return ()
-        return tuple(values)
-
-    def choice(self, where: str, table: Mapping[str, Any], key: str, known: tuple[str, ...]) -> str:
-        value = self.text(where, table, key)
-        try:
-            return check_choice(key, value, known) if value else ""
-        except MetapeerError as error:
-            self.fault(where, str(error))
-            return ""
-
-    def mapping(self, where: str, table: Mapping[str, Any], key: str) -> dict[str, tuple[str, ...]]:
-        value = table.get(key, {})
-        if not isinstance(value, dict):
-            self.fault(where, f"{key} must be a table of columns and values, not {value!r}")
-            return {}
-        return {column: self.texts(f"{where}.{key}", value, column) for column in value}
-
-    def rows(self, where: str, table: Mapping[str, Any], own: str) -> Rows:
-        return Rows(
-            datasets=self.texts(where, table, "datasets") or (own,),
-            where=self.mapping(where, table, "where"),
-            where_not=self.mapping(where, table, "where_not"),
-        )
-
-    def method(self, where: str, table: Mapping[str, Any], base: Method) -> Method:
-        given = {key: table[key] for key in _METHOD_KEYS if key in table}
-        for key, value in list(given.items()):
-            kind = type(getattr(base, key))
-            if kind is float and type(value) is int:
-                given[key] = float(value)
-            elif type(value) is not kind:
-                words = {str: "text", bool: "true or false", float: "a number"}[kind]
-                self.fault(where, f"{key} must be {words}, not {value!r}")
-                del given[key]
-        method = replace(base, **given)
-        try:
-            check_choice("i2", method.i2, I2_FORMS)
-            check_choice("within_trial", method.within_trial, WITHIN_TRIAL)
-            check_choice("prefer", method.prefer, PREFER)
-            method.options()
-        except MetapeerError as error:
-            self.fault(where, str(error))
-        return method
-
-    def tables(self, plan: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any]]]:
-        value = plan.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            self.fault(key, f"must be written as [[{key}]]")
-            return []
-        return [(f"{key} {i}", item) for i, item in enumerate(value, start=1)]
-
-
-def read_plan(raw: Mapping[str, Any], *, name: str, published_ids: tuple[str, ...]) -> Plan:
-    """Check the content of a plan.toml.
-
-    Parameters
-    ----------
-    raw : mapping
-        The parsed file.
-    name : str
-        The data set it belongs to.
-    published_ids : tuple of str
-        The results that the data set has.
-
-    Returns
-    -------
-    Plan
-        Ready to run.
-
-    Raises
-    ------
-    DataError
-        Listing everything that is wrong.
-
-    Examples
-    --------
-    >>> read_plan({"method": {"tau2_method": "RELM"}}, name="mine", published_ids=())
-    Traceback (most recent call last):
-    metapeer.errors.DataError: mine/plan.toml has 1 problem
-      method: tau2_method 'RELM' is unknown. Did you mean 'REML'? Known: REML, ML, DL, PM, EB, HE, HS, SJ
-    """
-    reader = _Reader(f"{name}/plan.toml")
-    reader.known("plan.toml", raw, ("method", "analysis", "variant", "missing", "question", "claims", "transcription"))
-    section = raw.get("method", {})
-    reader.known("method", section, (*_METHOD_KEYS, "source"))
-    base = reader.method("method", section, Method())
-
-    def published(where: str, ids: tuple[str, ...]) -> tuple[str, ...]:
-        for one in ids:
-            if one not in published_ids:
-                close = difflib.get_close_matches(one, published_ids, n=1)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
-                reader.fault(where, f"published_id {one!r} is not in published.csv.{hint}")
-        return ids
-
-    analyses = []
-    for where, table in reader.tables(raw, "analysis"):
-        reader.known(where, table, ("published_id", "sign", "note", *_ROWS_KEYS, *_METHOD_KEYS))
-        sign = table.get("sign", 1)
-        if sign not in (1, -1):
-            reader.fault(where, f"sign must be 1 or -1, not {sign!r}")
-        analyses.append(
-            Analysis(
-                published_id=published(where, (reader.text(where, table, "published_id", required=True),))[0],
-                rows=reader.rows(where, table, name),
-                method=reader.method(where, table, base),
-                sign=sign,
-                note=reader.text(where, table, "note"),
-            )
-        )
-    variants = []
-    for where, table in reader.tables(raw, "variant"):
-        reader.known(where, table, ("name", "reason", "published_id", "overrides", "prefer", "cells"))
-        values = table.get("cells", {})
-        if not isinstance(values, dict) or not all(type(v) in (int, float) for v in values.values()):
-            reader.fault(where, "cells must be a table of columns and numbers")
-            values = {}
-        variants.append(
-            Variant(
-                name=reader.text(where, table, "name", required=True),
-                reason=reader.text(where, table, "reason", required=True),
-                published_ids=published(where, reader.texts(where, table, "published_id")),
-                overrides=reader.choice(where, table, "overrides", ("apply", "leave_out")),
-                prefer=reader.choice(where, table, "prefer", PREFER),
-                cells={column: float(value) for column, value in values.items()},
-            )
-        )
-    missing = []
-    for where, table in reader.tables(raw, "missing"):
-        reader.known(where, table, ("published_id", "reason"))
-        missing.append(
-            Missing(
-                published_ids=published(where, reader.texts(where, table, "published_id")),
-                reason=reader.text(where, table, "reason", required=True),
-            )
-        )
-    questions = []
-    for where, table in reader.tables(raw, "question"):
-        reader.known(where, table, ("title", "by", "tau2", "overrides", *_ROWS_KEYS, *_METHOD_KEYS))
-        questions.append(
-            Question(
-                title=reader.text(where, table, "title", required=True),
-                by=reader.texts(where, table, "by"),
-                rows=reader.rows(where, table, name),
-                method=reader.method(where, table, base),
-                tau2=reader.choice(where, table, "tau2", ("separate", "common")) or "separate",
-                overrides=reader.choice(where, table, "overrides", ("apply", "leave_out")),
-            )
-        )
-    claims = None
-    if "claims" in raw:
-        table = raw["claims"]
-        reader.known("claims", table, (*_ROWS_KEYS, *_METHOD_KEYS))
-        claims = Claims(rows=reader.rows("claims", table, name), method=reader.method("claims", table, base))
-    transcription = None
-    if "transcription" in raw:
-        table = raw["transcription"]
-        reader.known("transcription", table, ("trials", "participants", "format", "source"))
-        transcription = Transcription(
-            trials=reader.number("transcription", table, "trials"),
-            participants=reader.number("transcription", table, "participants"),
-            format=reader.text("transcription", table, "format"),
-        )
-    if reader.faults:
-        raise DataError(reader.source, reader.faults)
-    return Plan(
-        method=base,
-        analyses=tuple(analyses),
-        variants=tuple(variants),
-        missing=tuple(missing),
-        questions=tuple(questions),
-        claims=claims,
-        transcription=transcription,
-    )
