@@ -264,7 +264,8 @@ class TextTable:
         """
         rows = [self.header, *self.rows]
         needed = [
-            max(_width(line) for row in rows for line in _printable(row[i]).split("\n")) for i in range(len(self.header))
+            max(_width(line) for row in rows for line in _printable(row[i]).split("\n"))
+            for i in range(len(self.header))
         ]
         numeric = self.right_aligned()
         texts = sorted(width for width, number in zip(needed, numeric, strict=True) if not number)

@@ -11,7 +11,9 @@ from metapeer.formatting import GAP, NARROWEST, WIDEST, TextTable, _width, _wrap
 texts = st.text(st.characters(codec="utf-8"), max_size=300) | st.lists(
     st.text("abcdefghij", min_size=1, max_size=12), max_size=60
 ).map(" ".join)
-numbers = st.floats(-1e6, 1e6).map("{:.2f}".format) | st.sampled_from(["", "NA", "<0.001", "0.11 to 0.27", "3 (4 to 5)"])
+numbers = st.floats(-1e6, 1e6).map("{:.2f}".format) | st.sampled_from(
+    ["", "NA", "<0.001", "0.11 to 0.27", "3 (4 to 5)"]
+)
 
 
 @st.composite
@@ -87,7 +89,9 @@ def test_a_wide_text_is_wrapped_between_words_beside_its_number():
 
 
 def test_a_cell_cannot_move_the_cursor_of_a_terminal():
-    text = TextTable(title="a\x1b[2J", header=("name", "n"), rows=[("x\x1b[31m\tred\x07", "1")], notes=["\x9b1m"]).to_text()
+    text = TextTable(
+        title="a\x1b[2J", header=("name", "n"), rows=[("x\x1b[31m\tred\x07", "1")], notes=["\x9b1m"]
+    ).to_text()
     assert {c for c in text if unicodedata.category(c) == "Cc"} == {"\n"}
     assert "x [31m red" in text
 

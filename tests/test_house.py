@@ -165,6 +165,21 @@ def test_the_reference_lists_every_public_name():
     assert listed == set(metapeer.__all__) - {"__version__"}
 
 
+@pytest.mark.parametrize(
+    ("module", "register"),
+    [
+        ("effects.measures", "MEASURES"),
+        ("effects.continuous", "SMD_VARIANCES"),
+        ("effects.continuous", "SMD_PRESETS"),
+        ("pooling.inference", "CI_METHODS"),
+        ("pooling.prediction", "PREDICTION_METHODS"),
+    ],
+)
+def test_the_methods_page_names_every_choice(module, register):
+    choices = getattr(importlib.import_module(f"metapeer.{module}"), register)
+    assert set(choices) - code_spans(ROOT / "docs" / "methods.md") == set()
+
+
 def test_every_python_block_in_prose_names_only_what_the_front_door_has():
     unknown = set()
     for path in PROSE:

@@ -21,6 +21,7 @@ __all__ = [
     "log_risk_ratio",
     "peto_log_odds_ratio",
     "risk_difference",
+    "where_to_add",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -47,6 +48,41 @@ def double_zero(events1: FloatArray, total1: FloatArray, events2: FloatArray, to
     none = (events1 == 0) & (events2 == 0)
     all_ = (events1 == total1) & (events2 == total2)
     return np.asarray(none | all_, dtype=np.bool_)
+
+
+def where_to_add(zero: BoolArray, zero_cells: ZeroCells) -> BoolArray:
+    """Tell which rows get a constant added to their counts.
+
+    Parameters
+    ----------
+    zero : array of bool, shape (k,)
+        Rows with a count of zero that stands in the way.
+    zero_cells : {"only0", "all", "if0all", "none"}
+        The rule, by metafor's names: rows with such a zero, all rows, all rows if any has such a zero, or none.
+
+    Returns
+    -------
+    array of bool, shape (k,)
+        True where the constant is to be added.
+
+    Raises
+    ------
+    ChoiceError
+        If `zero_cells` is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> where_to_add(np.array([True, False]), "if0all").tolist()
+    [True, True]
+    """
+    rule = check_choice("zero_cells", zero_cells, _RULES)
+    return {
+        "only0": zero,
+        "all": np.ones_like(zero),
+        "if0all": np.full_like(zero, zero.any()),
+        "none": np.zeros_like(zero),
+    }[rule]
 
 
 def fill_zero_cells(
@@ -92,15 +128,8 @@ def fill_zero_cells(
     >>> [cell.tolist() for cell in fill_zero_cells(*tables)]
     [[0.5, 5.0], [30.5, 15.0], [2.5, 8.0], [28.5, 12.0]]
     """
-    rule = check_choice("zero_cells", zero_cells, _RULES)
     a, b, c, d = events1, total1 - events1, events2, total2 - events2
-    zero = (a == 0) | (b == 0) | (c == 0) | (d == 0)
-    where = {
-        "only0": zero,
-        "all": np.ones_like(zero),
-        "if0all": np.full_like(zero, zero.any()),
-        "none": np.zeros_like(zero),
-    }[rule]
+    where = where_to_add((a == 0) | (b == 0) | (c == 0) | (d == 0), zero_cells)
     both = total1 + total2
     add1, add2 = (total1 / both, total2 / both) if add == TACC else (float(add), float(add))
     more1, more2 = np.where(where, add1, 0.0), np.where(where, add2, 0.0)

@@ -6,12 +6,36 @@ from typing import Literal
 
 from metapeer.effects import continuous
 from metapeer.effects.binary import TACC
-from metapeer.effects.measures import ARMS, EVENTS, Measure, ZeroCells, find_measure
+from metapeer.effects.measures import (
+    ARMS,
+    CORRELATION,
+    EVENTS,
+    GROUP_EVENTS,
+    GROUP_MEAN,
+    GROUP_RATE,
+    LOG_RANK,
+    RATES,
+    Measure,
+    ZeroCells,
+    find_measure,
+)
 from metapeer.errors import ChoiceError, check_choice
 
 __all__ = ["Options", "Prefer"]
 
 Prefer = Literal["arms", "review", "reported"]
+
+_SOURCES = {
+    ARMS: "arms",
+    EVENTS: "events",
+    RATES: "rates",
+    LOG_RANK: "log_rank",
+    GROUP_EVENTS: "group_events",
+    GROUP_RATE: "group_rate",
+    GROUP_MEAN: "group_mean",
+    CORRELATION: "correlation",
+    (): "generic",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,21 +79,28 @@ class Options:
         code = self.measure.code
         idle = {
             "variance": code != "SMD" and not self.measure.variances and self.variance != "metafor",
-            "prefer": code == "GEN" and self.prefer != "arms",
+            "prefer": len(self.sources) == 1 and self.prefer != "arms",
+            "orient": not self.measure.comparative and self.orient is not None,
             "events_to_smd": code != "SMD" and self.events_to_smd,
             "zero_cells": not self.uses_events and self.zero_cells is not None,
             "add": not self.uses_events and self.add != 0.5,
-            "drop_double_zero": not self.uses_events and self.drop_double_zero is not None,
+            "drop_double_zero": not self._has_tables and self.drop_double_zero is not None,
         }
         for name, has_no_effect in idle.items():
             if has_no_effect:
                 unless = " without events_to_smd=True" if code == "SMD" else ""
                 raise ChoiceError(f"{name} has no effect with measure {code!r}{unless}; leave it out")
+        if self.add == TACC and self.of_events.columns != EVENTS:
+            raise ChoiceError(f"add 'TACC' needs participants in two arms, which {code!r} does not have; give a number")
 
     @property
     def uses_events(self) -> bool:
         """Whether effects are computed from event counts."""
-        return self.measure.columns == EVENTS or self.events_to_smd
+        return self.measure.counts or self.events_to_smd
+
+    @property
+    def _has_tables(self) -> bool:
+        return self.events_to_smd or (self.measure.counts and self.measure.comparative)
 
     @property
     def smd(self) -> continuous.SMDVariance:
@@ -78,7 +109,7 @@ class Options:
 
     @property
     def averages(self) -> bool:
-        """Whether the variance of a row depends on the effects, and so the signs, of the others."""
+        """Whether the variance of a row depends on the effects of the others, and so on which way signs are turned."""
         return self.measure.code == "SMD" and self.smd.name == "AV"
 
     @property
@@ -92,12 +123,16 @@ class Options:
         return self.measure.oriented if self.orient is None else self.orient
 
     @property
+    def kind(self) -> str:
+        """What the measure itself is computed from, by a name of its own."""
+        return _SOURCES[self.measure.columns]
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """Where effects may come from, the preferred one first."""
-        if self.measure.code == "GEN":
-            return ("generic",)
-        computed = ["arms"] if self.measure.columns == ARMS else []
-        computed += ["events"] if self.uses_events else []
+        if not self.measure.comparative or self.kind == "generic":
+            return (self.kind,)
+        computed = [self.kind, *(["events"] if self.events_to_smd else [])]
         return tuple(
             {
                 "arms": [*computed, "reported"],

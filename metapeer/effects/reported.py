@@ -40,6 +40,16 @@ _TYPES: dict[str, tuple[MeasureCode, bool]] = {
     "peto or": ("PETO", False),
     "rd": ("RD", False),
     "risk difference": ("RD", False),
+    "irr": ("IRR", False),
+    "rate ratio": ("IRR", False),
+    "incidence rate ratio": ("IRR", False),
+    "log irr": ("IRR", True),
+    "ird": ("IRD", False),
+    "rate difference": ("IRD", False),
+    "incidence rate difference": ("IRD", False),
+    "hr": ("HR", False),
+    "hazard ratio": ("HR", False),
+    "log hr": ("HR", True),
 }
 _HOW = {"model", "adjusted", "metafor escalc"}  # remarks in brackets that leave the kind as it is
 _WHO = {

@@ -8,15 +8,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metapeer.effects import continuous, direction
+from metapeer.effects.checks import check_cells
 from metapeer.effects.measures import ARMS, MeasureCode, ZeroCells, find_measure
 from metapeer.effects.options import Options, Prefer
 from metapeer.effects.rows import Rows
-from metapeer.effects.sources import Effects, check_cells, choose
+from metapeer.effects.sources import choose
+from metapeer.effects.ways import Effects
 from metapeer.errors import DataError, DataWarning
 from metapeer.formatting import count
 
 __all__ = ["effect_size"]
 
+_NOT_UNDONE = ("double arcsine", "double root")  # Schwarzer et al. 2019, Res Synth Methods 10:476-483
 _SHOWN = 5  # rows named in a warning; the others are counted
 
 
@@ -35,22 +38,29 @@ def effect_size(
 ) -> pd.DataFrame:
     """Compute an effect size and its sampling variance for every row of a table.
 
-    Arm 1 is peer support; an effect is arm 1 minus arm 2, or the logarithm of arm 1 over arm 2. No row is dropped: one
-    that cannot be used keeps its place, with the reason.
+    Arm 1 is peer support; an effect is arm 1 minus arm 2, or the logarithm of arm 1 over arm 2. Some measures are of
+    one group only: a proportion, a rate, a mean, a correlation. No row is dropped: one that cannot be used keeps its
+    place, with the reason.
 
     Parameters
     ----------
     data : DataFrame
-        One row per comparison of two arms, with ``n1 mean1 sd1 n2 mean2 sd2``, or ``events1 total1 events2 total2``,
-        or a ready-made effect ``es_type es`` with ``es_se``, ``es_ci_low es_ci_high`` or ``p_value``, or the effect
-        that a review pooled, ``review_yi review_sei``. Further columns used where present: ``direction``
+        One row per comparison of two arms, with ``n1 mean1 sd1 n2 mean2 sd2``, or ``events1 total1 events2 total2``, or
+        events in person-time, ``events1 time1 events2 time2``, or observed minus expected events of arm 1 and their
+        variance, ``oe v``, or a ready-made effect ``es_type es`` with ``es_se``, ``es_ci_low es_ci_high`` or
+        ``p_value``, or the effect that a review pooled, ``review_yi review_sei``. Or one row per group, with ``events
+        total``, ``events time``, ``mean sd n`` or ``r n``. Further columns used where present: ``direction``
         (``"higher_better"`` or ``"lower_better"``), ``exclusion_reason``, and ``line``, ``study_id``, ``outcome`` and
         ``instrument`` to name a row in messages.
-    measure : {"SMD", "SMDH", "MD", "ROM", "RR", "OR", "RD", "AS", "PETO", "GEN"}
-        Effect measure. ``"GEN"`` takes ready-made ``yi`` with ``vi``, ``sei`` or ``ci_low ci_high`` as they stand.
+    measure : str, default "SMD"
+        Effect measure: of two arms with means SMD, SMDH, MD or ROM; with events RR, OR, RD, AS or PETO; with events in
+        person-time IRR, IRD or IRSD; from a log-rank test or as reported HR. Of one group a proportion (PR, PLN, PLO,
+        PAS, PFT), a rate (IR, IRLN, IRS, IRFT), a mean (MN, MNLN) or a correlation (COR, UCOR, ZCOR). ``"GEN"`` takes
+        ready-made ``yi`` with ``vi``, ``sei`` or ``ci_low ci_high`` as they stand.
     variance : str, default "metafor"
         Variance formula. For SMD a name or preset of `metapeer.effects.continuous` (``"LS"``, ``"UB"``,
-        ``"revman5"``, ``"metapsy"``, ...); for MD and ROM ``"LS"`` (unequal variances) or ``"HO"`` (a pooled one).
+        ``"revman5"``, ``"metapsy"``, ...); for MD and ROM ``"LS"`` (unequal variances) or ``"HO"`` (a pooled one); for
+        COR and UCOR ``"LS"`` (each row's own) or ``"AV"`` (from the mean correlation of all rows).
     prefer : {"arms", "review", "reported"}
         What to use where a row offers more than one: the arms, then the ready-made effect; or the review's effect
         first; or the ready-made effect first. The review's effects are used only when asked for, and are taken to be
@@ -62,13 +72,13 @@ def effect_size(
         Whether rows with events only become standardised mean differences through their odds ratio.
     zero_cells : {"only0", "all", "if0all", "none"}, optional
         Where to add a constant to the cells of a table of events (metafor's ``to``): tables with a zero cell, all
-        tables, all tables if any has a zero cell, or nowhere. By default ``"only0"`` for RR, OR and RD, and
-        ``"none"`` for AS and PETO, which need none.
+        tables, all tables if any has a zero cell, or nowhere; likewise for counts in person-time and of one group. By
+        default ``"only0"``, and ``"none"`` for AS, PETO, IRSD, PAS, PFT, IRS and IRFT, which need none.
     add : float or "TACC", default 0.5
         What to add; ``"TACC"`` is the treatment arm continuity correction.
     drop_double_zero : bool, optional
         Whether tables without events (or with nothing but events) in both arms are left out. By default True for
-        ratios and False for RD and AS.
+        ratios and False for RD, AS, IRD and IRSD.
     level : float, default 0.95
         Confidence level of printed intervals.
 
@@ -77,7 +87,8 @@ def effect_size(
     DataFrame
         The rows as given, in their order, with these columns added or overwritten: ``yi``, ``vi``, ``sei``,
         ``measure``, ``variance_formula`` (what was computed; empty for a ready-made effect), ``es_source``
-        (``"arms"``, ``"events"``, ``"reported"``, ``"review"`` or empty), ``positive_favours`` (``"arm1"``,
+        (``"arms"``, ``"events"``, ``"rates"``, ``"log_rank"``, ``"group_events"``, ``"group_rate"``, ``"group_mean"``,
+        ``"correlation"``, ``"reported"``, ``"review"`` or empty), ``positive_favours`` (``"arm1"``,
         ``"arm2"``, or empty where unknown) and ``exclusion_reason`` (empty when the row is usable).
 
     Raises
@@ -90,12 +101,14 @@ def effect_size(
     Warns
     -----
     DataWarning
-        If no row is usable, or an interval cannot be symmetric about its effect.
+        If no row is usable, if an interval cannot be symmetric about its effect, or if proportions or rates are to be
+        pooled by Freeman and Tukey's transformation, which cannot be undone for a pooled value.
 
     References
     ----------
     Cochrane Handbook 6.5, chapters 6 and 10; for each formula see `metapeer.effects.continuous`,
-    `metapeer.effects.binary` and `metapeer.effects.convert`.
+    `metapeer.effects.binary`, `metapeer.effects.rates`, `metapeer.effects.proportions`,
+    `metapeer.effects.correlation`, `metapeer.effects.single` and `metapeer.effects.convert`.
 
     Examples
     --------
@@ -128,7 +141,7 @@ def effect_size(
     _turn_signs(rows, effects, options)
     if options.averages:
         _average_variance(rows, effects)
-    _warn(rows, effects)
+    _warn(rows, effects, options)
 
     result = rows.data.copy()
     for name, column in {
@@ -175,7 +188,16 @@ def _average_variance(rows: Rows, effects: Effects) -> None:
     effects.vi[where] = continuous.hedges_g(**arms, variance="AV")[1]
 
 
-def _warn(rows: Rows, effects: Effects) -> None:
+def _warn(rows: Rows, effects: Effects, options: Options) -> None:
+    if options.measure.scale in _NOT_UNDONE and effects.found.sum() > 1:
+        code = options.measure.code
+        instead = {"PFT": "PLO or PAS", "IRFT": "IRLN or IRS"}[code]
+        warnings.warn(
+            f"{rows.source}: a pooled {code} can only be turned back with a sample size that no pooled value has, and "
+            f"may mislead where studies differ much in size; consider {instead}",
+            DataWarning,
+            stacklevel=3,
+        )
     if not effects.found.any():
         warnings.warn(f"{rows.source}: no row can be used; column exclusion_reason says why", DataWarning, stacklevel=3)
     _warn_of_intervals(rows, np.asarray(effects.found & effects.asymmetric, dtype=np.bool_))

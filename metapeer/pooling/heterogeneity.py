@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metapeer.pooling.intervals import Interval, chi2_quantile, chi2_tail, normal_quantile
-from metapeer.pooling.tau2 import profile_q
+from metapeer.pooling.tau2_profile import profile_q
 from metapeer.pooling.weighted import FloatArray, moments, total, trace_p
 
 __all__ = ["Heterogeneity", "cochran_q", "h2_from_tau2", "i2_from_h2", "i2_test_based", "q_profile", "typical_variance"]

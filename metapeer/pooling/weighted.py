@@ -15,10 +15,14 @@ __all__ = [
     "Coefficients",
     "FloatArray",
     "Moments",
+    "ScoreParts",
     "coefficients",
+    "degrees_of_freedom",
     "log_likelihood",
     "moments",
+    "ols_residuals",
     "q_statistic",
+    "score_parts",
     "total",
     "trace_p",
     "trace_pdpd",
@@ -219,6 +223,86 @@ def moments(yi: FloatArray, vi: FloatArray, tau2: FloatArray, X: FloatArray | No
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreParts:
+    """What the score of tau2 and its slope are made of, each an array of shape (m,) that falls as tau2 grows.
+
+    Parameters
+    ----------
+    yPPy, yPPPy : array of shape (m,)
+        Quadratic forms.
+    trace, trace_squared : array of shape (m,)
+        Traces of P and PP for the restricted likelihood, of W and WW for the likelihood.
+    """
+
+    yPPy: FloatArray
+    yPPPy: FloatArray
+    trace: FloatArray
+    trace_squared: FloatArray
+
+
+def score_parts(
+    yi: FloatArray, vi: FloatArray, tau2: FloatArray, X: FloatArray | None = None, *, restricted: bool
+) -> ScoreParts:
+    """Evaluate the parts of the score on a grid of tau2.
+
+    Parameters
+    ----------
+    yi, vi : array of shape (k,)
+        Effects and their sampling variances.
+    tau2 : array of shape (m,)
+        Between-study variances to evaluate.
+    X : array of shape (k, p), optional
+        Design matrix; a column of ones when left out.
+    restricted : bool
+        True for REML, False for ML.
+
+    Returns
+    -------
+    ScoreParts
+        Twice the score is ``yPPy - trace``; twice its slope is ``trace_squared - 2 yPPPy``.
+    """
+    w = 1.0 / (vi + tau2[:, None])
+    if X is None:
+        s1 = w.sum(axis=1)
+        u = w * (yi - ((w @ yi) / s1)[:, None])
+        wu = w * u
+        ypppy = np.einsum("ij,ij->i", wu, u) - np.einsum("ij,ij->i", w, u) ** 2 / s1
+        ypp = np.einsum("ij,ij->i", u, u)
+        s2 = np.einsum("ij,ij->i", w, w)
+        if not restricted:
+            return ScoreParts(ypp, ypppy, s1, s2)
+        ratio = s2 / s1
+        trace = s1 - ratio
+        squared = s2 - 2.0 * np.einsum("ij,ij,ij->i", w, w, w) / s1 + ratio * ratio
+        if not ((trace > _CANCELS * s1).all() and (squared > _CANCELS * s2).all()):
+            others = _others(w)
+            trace = np.einsum("ij,ij->i", w, others) / s1
+            w2 = w * w
+            squared = np.einsum("ij,ij->i", w2, others * others + _others(w2)) / s1**2
+        return ScoreParts(ypp, ypppy, trace, squared)
+    q, _ = _sqrt_weighted_qr(w, X)
+    root = np.sqrt(w)
+
+    def project(values: FloatArray) -> FloatArray:
+        return np.asarray(values - np.einsum("mkp,mp->mk", q, np.einsum("mkp,mk->mp", q, values)))
+
+    u = root * project(root * yi)
+    pu = project(root * u)
+    ypp, ypppy = np.einsum("ij,ij->i", u, u), np.einsum("ij,ij->i", pu, pu)
+    s2 = np.einsum("ij,ij->i", w, w)
+    if not restricted:
+        return ScoreParts(ypp, ypppy, w.sum(axis=1), s2)
+    leverages = np.einsum("mkp,mkp->mk", q, q)
+    inner = np.einsum("mkp,mk,mkq->mpq", q, w, q)
+    return ScoreParts(
+        ypp,
+        ypppy,
+        np.einsum("ij,ij->i", w, 1.0 - leverages),
+        np.einsum("ij,ij,ij->i", w, w, 1.0 - 2.0 * leverages) + np.einsum("mpq,mpq->m", inner, inner),
+    )
+
+
 def q_statistic(yi: FloatArray, vi: FloatArray, tau2: float, X: FloatArray | None = None) -> tuple[float, float]:
     """Generalised Q at one tau2, and minus its derivative.
 
@@ -245,6 +329,45 @@ def q_statistic(yi: FloatArray, vi: FloatArray, tau2: float, X: FloatArray | Non
         return float(weighted.dot(residuals)), float(weighted.dot(weighted))
     found = moments(yi, vi, np.array([tau2]), X)
     return float(found.yPy[0]), float(found.yPPy[0])
+
+
+def degrees_of_freedom(yi: FloatArray, X: FloatArray | None) -> int:
+    """Studies minus coefficients.
+
+    Parameters
+    ----------
+    yi : array of shape (k,)
+        Effects.
+    X : array of shape (k, p) or None
+        Design matrix; a column of ones when None.
+
+    Returns
+    -------
+    int
+        ``k - p``.
+    """
+    return yi.size - (1 if X is None else X.shape[1])
+
+
+def ols_residuals(yi: FloatArray, X: FloatArray | None) -> FloatArray:
+    """Residuals of the unweighted fit; P, and so every estimator of tau2, is the same for them as for `yi`.
+
+    Parameters
+    ----------
+    yi : array of shape (k,)
+        Effects.
+    X : array of shape (k, p) or None
+        Design matrix; a column of ones when None.
+
+    Returns
+    -------
+    array of shape (k,)
+        The residuals.
+    """
+    if X is None:
+        return np.asarray(yi - total(yi) / yi.size)
+    q, _ = np.linalg.qr(X)
+    return np.asarray(yi - q @ (q.T @ yi))
 
 
 def log_likelihood(

@@ -18,7 +18,15 @@ from metapeer.records.review import Review, read_review
 from metapeer.records.schema import CLAIMS, INSTRUMENTS
 from metapeer.records.tablefile import read_table
 
-__all__ = ["Review", "datasets_root", "list_datasets", "load_claims", "load_dataset", "load_instruments"]
+__all__ = [
+    "Review",
+    "dataset_names",
+    "datasets_root",
+    "list_datasets",
+    "load_claims",
+    "load_dataset",
+    "load_instruments",
+]
 
 
 def datasets_root() -> Path:
@@ -43,6 +51,22 @@ def datasets_root() -> Path:
     raise MetapeerError(f"the bundled data are missing: neither {looked} is there; install metapeer again")
 
 
+def dataset_names() -> list[str]:
+    """Name the bundled reviews without reading them.
+
+    Returns
+    -------
+    list of str
+        In alphabetical order.
+
+    Examples
+    --------
+    >>> dataset_names()[:2]
+    ['chien2019', 'dalgaard2025']
+    """
+    return sorted(path.parent.name for path in datasets_root().glob(f"*/{FILE_NAME}"))
+
+
 def list_datasets() -> pd.DataFrame:
     """List the bundled reviews.
 
@@ -53,7 +77,7 @@ def list_datasets() -> pd.DataFrame:
         ``exclusion_reason``), ``published`` results, ``licence``.
     """
     instruments = load_instruments()
-    reviews = [_load(datasets_root() / name, instruments) for name in _bundled()]
+    reviews = [_load(datasets_root() / name, instruments) for name in dataset_names()]
     return pd.DataFrame(
         {
             "name": [review.name for review in reviews],
@@ -131,14 +155,10 @@ def _load(folder: Path, instruments: pd.DataFrame) -> Review:
     return review
 
 
-def _bundled() -> list[str]:
-    return sorted(path.parent.name for path in datasets_root().glob(f"*/{FILE_NAME}"))
-
-
 def _folder(name: str | Path) -> Path:
     """Decide whether a bundled review or a folder is meant."""
     if isinstance(name, str) and not (set(name) & {"/", os.sep} or name in (".", "..")):
-        names = _bundled()
+        names = dataset_names()
         if name in names or not _is_folder(Path(name)):
             return datasets_root() / check_choice("dataset", name, names)
     elif not isinstance(name, Path | str):

@@ -223,7 +223,7 @@ def _plan(path: Path, faults: list[Fault]) -> dict[str, Any]:
         faults.append(Fault(message=f"{path.name} cannot be read: {error.strerror}"))
     except UnicodeDecodeError:
         faults.append(Fault(message=f"{path.name} is not UTF-8 text; save it as UTF-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number with thousands of digits, or tables without end, too
         faults.append(Fault(message=f"{path.name} is not valid TOML: {error}"))
     return {}
 

@@ -114,4 +114,5 @@ def compare_classes(first: MetaAnalysisResult, second: MetaAnalysisResult) -> tu
     difference = first.estimate - second.estimate
     half = normal_quantile(first.level) * math.hypot(first.se, second.se)
     interval = Interval(difference - half, difference + half, first.level, "normal, as if independent")
-    return interval, f"{format_number(difference)} ({format_interval(*interval)})"
+    words = f"{format_number(difference)} ({format_level(interval.level)} CI {format_interval(*interval)})"
+    return interval, words

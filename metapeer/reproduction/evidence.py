@@ -7,42 +7,92 @@ from pathlib import Path
 import pandas as pd
 
 from metapeer.effects.table import effect_size
-from metapeer.errors import DataWarning
+from metapeer.errors import DataError, DataWarning, check_choice
+from metapeer.formatting import count, format_interval, format_level, format_number
 from metapeer.pooling.dependent import average_within_trial
 from metapeer.pooling.models import pool, read_effects
-from metapeer.pooling.results import MetaAnalysisResult
-from metapeer.records.catalog import load_dataset
+from metapeer.pooling.results import MetaAnalysisResult, measure_of
+from metapeer.records.catalog import dataset_names, load_dataset
 from metapeer.records.overrides import apply_overrides
 from metapeer.records.review import Review
-from metapeer.reproduction.plan import Method, Rows
+from metapeer.reproduction.plan import Method, Plan, Rows
+from metapeer.reproduction.planfile import read_plan
 
-__all__ = ["Store", "effects_of", "evidence", "pool_rows"]
+__all__ = ["Store", "effects_of", "evidence", "evidence_words", "pool_effects", "row_effects"]
 
 
 class Store:
-    """The data sets a run needs: each loaded, corrected and joined with its trials once."""
+    """The data sets a run needs: each loaded, corrected and joined with its trials once.
+
+    A folder of one's own stands under its name, also for the plans of other data sets in the run: a changed copy of a
+    bundled data set takes its place.
+    """
 
     def __init__(self) -> None:
         self._reviews: dict[str, Review] = {}
         self._rows: dict[tuple[str, str], pd.DataFrame] = {}
 
-    def review(self, name: str | Path) -> Review:
-        """Load a data set, or return it if it is loaded.
+    def add(self, dataset: str | Path) -> Review:
+        """Load a data set.
 
         Parameters
         ----------
-        name : str or Path
+        dataset : str or Path
             As `load_dataset` takes it.
 
         Returns
         -------
         Review
             The data set.
+
+        Raises
+        ------
+        DataError
+            If another folder of that name is loaded already.
         """
-        key = str(name)
-        if key not in self._reviews:
-            self._reviews[key] = load_dataset(name)
-        return self._reviews[key]
+        review = load_dataset(dataset)
+        known = self._reviews.setdefault(review.name, review)
+        if known.path.resolve() != review.path.resolve():
+            raise DataError(str(dataset), [f"{known.path} has the same name; rename one of the folders"])
+        return known
+
+    def review(self, name: str) -> Review:
+        """Return a data set, loading it if it comes with metapeer and is not loaded.
+
+        Parameters
+        ----------
+        name : str
+            The name of a data set of the run or of a bundled one.
+
+        Returns
+        -------
+        Review
+            The data set.
+
+        Raises
+        ------
+        ChoiceError
+            If there is none of that name.
+        """
+        if name not in self._reviews:
+            self.add(check_choice("dataset", name, [*self._reviews, *dataset_names()]))
+        return self._reviews[name]
+
+    def plan(self, review: Review) -> Plan:
+        """Read the plan of a data set.
+
+        Parameters
+        ----------
+        review : Review
+            The data set.
+
+        Returns
+        -------
+        Plan
+            Its plan, checked against the rows it asks for.
+        """
+        ids = tuple(review.published["published_id"].astype(str))
+        return read_plan(review.plan, name=review.name, published_ids=ids, rows_of=self.frame)
 
     def _joined(self, name: str, overrides: str) -> pd.DataFrame:
         key = (name, overrides)
@@ -72,9 +122,57 @@ class Store:
             The rows with the columns of their trials, their direction and their ``dataset``.
         """
         parts = [rows.select(self._joined(name, overrides)) for name in rows.datasets]
-        frame = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].reset_index(drop=True)
+        filled = [part for part in parts if len(part)] or parts[:1]
+        frame = pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0].reset_index(drop=True)
         frame.attrs["source"] = " and ".join(f"{name}/outcomes.csv" for name in rows.datasets)
         return frame
+
+    def doubtful(self, rows: Rows) -> dict[str, str]:
+        """List the recorded corrections that concern the rows.
+
+        Parameters
+        ----------
+        rows : Rows
+            Which.
+
+        Returns
+        -------
+        dict of str to str
+            Name of the correction to its status, "suspected" or "confirmed".
+        """
+        found: dict[str, str] = {}
+        for name in rows.datasets:
+            overrides = self.review(name).overrides
+            if len(overrides):
+                meant = overrides["row_id"].isin(rows.select(self._joined(name, ""))["row_id"])
+                found |= dict(overrides.loc[meant, ["override_id", "status"]].astype(str).to_numpy().tolist())
+        return found
+
+
+def row_effects(frame: pd.DataFrame, method: Method) -> pd.DataFrame:
+    """Compute the effect of each row the way a plan says.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows from `Store.frame`.
+    method : Method
+        The way.
+
+    Returns
+    -------
+    DataFrame
+        As `effect_size` returns it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # every doubt stands in the exclusion reasons and the notes
+        return effect_size(
+            frame,
+            measure=method.measure,  # type: ignore[arg-type]  # checked when the plan was read
+            variance=method.variance,
+            prefer=method.prefer,  # type: ignore[arg-type]
+            events_to_smd=method.events_to_smd,
+        )
 
 
 def effects_of(frame: pd.DataFrame, method: Method, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -94,44 +192,32 @@ def effects_of(frame: pd.DataFrame, method: Method, by: Sequence[str] = ()) -> p
     DataFrame
         As `effect_size` returns it, averaged within trials if the method says so.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # every doubt stands in the exclusion reasons and the notes
-        effects = effect_size(
-            frame,
-            measure=method.measure,  # type: ignore[arg-type]  # the plan's text is checked by effect_size
-            variance=method.variance,
-            prefer=method.prefer,  # type: ignore[arg-type]
-            events_to_smd=method.events_to_smd,
-        )
-        if method.within_trial == "average":
-            effects = average_within_trial(effects, rho=method.rho, by=["study_id", *by])
+    effects = row_effects(frame, method)
+    if method.within_trial == "average":
+        effects = average_within_trial(effects, rho=method.rho, by=list(dict.fromkeys(("study_id", *by))))
     return effects
 
 
-def pool_rows(frame: pd.DataFrame, method: Method) -> MetaAnalysisResult:
-    """Pool rows the way a plan says; what is doubtful stands in the notes of the result.
+def pool_effects(effects: pd.DataFrame, method: Method) -> MetaAnalysisResult | None:
+    """Pool effects the way a plan says; what is doubtful stands in the notes of the result.
 
     Parameters
     ----------
-    frame : DataFrame
-        Rows from `Store.frame`.
+    effects : DataFrame
+        From `effects_of`.
     method : Method
         The way.
 
     Returns
     -------
-    MetaAnalysisResult
-        The pooled result.
-
-    Raises
-    ------
-    DataError
-        If no row can be pooled.
+    MetaAnalysisResult or None
+        None when no row can be pooled.
     """
-    return pool(read_effects(effects_of(frame, method)), **method.options(), warn=False)
+    read = read_effects(effects)
+    return pool(read, **method.options(), warn=False) if read.yi.size else None
 
 
-def evidence(store: Store, rows: Rows, method: Method, overrides: str) -> MetaAnalysisResult | None:
+def evidence(store: Store, rows: Rows, method: Method, overrides: str = "") -> MetaAnalysisResult | None:
     """Pool the rows that bear on a claim or on a number whose own rows are missing.
 
     Parameters
@@ -151,7 +237,26 @@ def evidence(store: Store, rows: Rows, method: Method, overrides: str) -> MetaAn
         None when no row can be pooled.
     """
     frame = store.frame(rows, overrides)
-    if frame.empty:
-        return None
-    effects = read_effects(effects_of(frame, method))
-    return pool(effects, **method.options(), warn=False) if effects.yi.size else None
+    return None if frame.empty else pool_effects(effects_of(frame, method), method)
+
+
+def evidence_words(fit: MetaAnalysisResult) -> str:
+    """Write a pooled result in a few words.
+
+    Parameters
+    ----------
+    fit : MetaAnalysisResult
+        The result.
+
+    Returns
+    -------
+    str
+        Such as ``"SMD 0.19 (95% CI 0.11 to 0.27), 22 effects from 21 trials"``.
+    """
+    measure = measure_of(fit.measure)
+    low, high = (measure.display(end) for end in fit.ci)
+    size = count(fit.trials, "trial") if fit.trials == fit.k else f"{fit.k} effects from {count(fit.trials, 'trial')}"
+    return (
+        f"{fit.measure or 'effect'} {format_number(measure.display(fit.estimate))} "
+        f"({format_level(fit.level)} CI {format_interval(low, high)}), {size}"
+    )

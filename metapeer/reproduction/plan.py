@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -113,7 +114,7 @@ class Method:
         }
         found = []
         for name, (value, known) in alone.items():
-            found += _complaints(lambda name=name, value=value, known=known: check_choice(name, value, known))
+            found += _complaints(partial(check_choice, name, value, known))
         if not found:
             found += _complaints(self._effect_options) + _complaints(self.options)
         if self.within_trial == "average" and math.isnan(self.rho):
@@ -183,7 +184,7 @@ class Rows:
         for key, conditions in (("where", self.where), ("where_not", self.where_not)):
             for column, values in conditions.items():
                 if column not in frame:
-                    found += _complaints(lambda column=column: check_choice("column", column, frame.columns))
+                    found += _complaints(partial(check_choice, "column", column, list(frame.columns)))
                     continue
                 known = set(_cells(frame[column]))
                 for value in (value for value in values if value not in known):

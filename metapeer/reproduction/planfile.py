@@ -33,7 +33,7 @@ METHOD = tuple(field.name for field in fields(Method))
 ROWS = ("datasets", "where", "where_not")
 OVERRIDES = ("apply", "leave_out")
 STANDARDISED = ("SMD", "SMDH")
-KINDS = {str: "text", bool: "true or false", float: "a number"}
+KINDS = {str: "text", bool: "true or false", float: "a number from 0 to 1"}
 
 
 class _Reader:
@@ -141,22 +141,23 @@ class _Reader:
         given: dict[str, Any] = {}
         for key in (key for key in METHOD if key in table):
             value, kind = table[key], type(getattr(base, key))
-            value = float(value) if kind is float and type(value) is int else value
+            if kind is float and type(value) is int and abs(value) <= 1:
+                value = float(value)
             if type(value) is kind:
                 given[key] = value
             else:
                 self.fault(where, f"{key} must be {KINDS[kind]}, not {shown(repr(value))}")
         method = replace(base, **given)
-        known = base.problems() if base != method else []
+        common = base.problems()
         for problem in method.problems():
-            if problem not in known:
+            if problem not in common:
                 self.fault(where, problem)
         if "rho" in given and math.isnan(method.rho):
             self.fault(where, "rho must be a correlation from 0 to 1, not nan")
         return method
 
     def published(self, where: str, ids: tuple[str, ...], *, once: bool) -> tuple[str, ...]:
-        """Check that results are in published.csv and, if asked, that nothing else of the plan says what becomes of them."""
+        """Check that results are in published.csv and, if asked, that no other part of the plan deals with them."""
         for one in ids:
             if one not in self.published_ids:
                 self.choose(where, "published_id", one, self.published_ids)
@@ -315,9 +316,9 @@ def read_plan(
         claims=None if claims is None else reader.claims(claims, base),
         transcription=None if transcription is None else reader.transcription(transcription),
     )
-    for what, names in (("variant", [v.name for v in variants]), ("question", [q.title for q in questions])):
-        for repeated in dict.fromkeys(one for one in names if one and names.count(one) > 1):
-            reader.fault(what, f"{repeated!r} stands {names.count(repeated)} times; give each its own name")
+    titles = [question.title for question in questions]
+    for title in dict.fromkeys(title for title in titles if title and titles.count(title) > 1):
+        reader.fault("question", f"{title!r} stands {titles.count(title)} times; give each its own title")
     if reader.faults:
         raise DataError(f"{name}/plan.toml", reader.faults)
     return plan

@@ -1,9 +1,10 @@
 """Printed numbers: whether a computed number rounds to one, and what inputs rounded in print could give."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import numpy as np
 
@@ -12,8 +13,14 @@ from metapeer.pooling.weighted import FloatArray
 __all__ = ["Printed", "find_inputs", "reachable_range", "read_printed"]
 
 _RELINEARISATIONS = 6
-_INSIDE = 0.999
+_INSIDE = 0.001
 """Aim a little inside the tolerance, so that a point found on the edge survives its check."""
+_FIRST = 1e4
+"""Weight of the violation against the length of the step, which is at most 2, so that the violation comes first."""
+_FAR = 3.0
+"""Outputs that lie further off than this many times what the inputs can move them, by their slopes, are out of reach:
+over half a step of its inputs an effect bends by much less."""
+_NUMBER = re.compile(r"([<>≤≥=]?)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +35,8 @@ class Printed:
         The number.
     decimals : int
         Digits after the decimal point.
-    bound : str
-        "<" or ">" when only a bound was printed, otherwise empty.
+    bound : {"", "<", ">", "≤", "≥"}
+        What stands before the number when only a bound was printed.
     """
 
     text: str
@@ -41,6 +48,13 @@ class Printed:
     def half_step(self) -> float:
         """Half a unit of the last printed digit: how far rounding can have moved the number."""
         return 0.5 * 10.0**-self.decimals
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Between which numbers one lies that is printed like this."""
+        if self.bound:
+            return (-math.inf, self.value) if self.bound in "<≤" else (self.value, math.inf)
+        return self.value - self.half_step, self.value + self.half_step
 
     def agrees(self, computed: float) -> bool:
         """Tell whether a computed number would be printed like this.
@@ -61,11 +75,15 @@ class Printed:
         >>> read_printed("0.19").agrees(0.1895), read_printed("0.10").agrees(0.106), read_printed("<0.001").agrees(4e-5)
         (True, False, True)
         """
-        if math.isnan(computed):
-            return False
         if self.bound:
-            return computed < self.value if self.bound == "<" else computed > self.value
-        return abs(computed - self.value) <= self.half_step * (1.0 + 1e-9)
+            return {
+                "<": computed < self.value,
+                ">": computed > self.value,
+                "≤": computed <= self.value,
+                "≥": computed >= self.value,
+            }[self.bound]
+        forgiven = 1e-9 * self.half_step + 2.0 * math.ulp(self.value)
+        return abs(computed - self.value) <= self.half_step + forgiven
 
 
 def read_printed(text: str) -> Printed | None:
@@ -79,23 +97,21 @@ def read_printed(text: str) -> Printed | None:
     Returns
     -------
     Printed or None
-        None when there is no number.
+        None when there is no number, or one too large to compute with.
 
     Examples
     --------
     >>> read_printed("0.10").decimals, read_printed("") is None, read_printed("< .05").value
     (2, True, 0.05)
     """
-    cleaned = text.strip().replace("\u2212", "-").replace(",", "")
-    bound = cleaned[:1] if cleaned[:1] in ("<", ">") else ""
-    try:
-        number = Decimal(cleaned[len(bound) :].strip())
-    except InvalidOperation:
+    match = _NUMBER.fullmatch(text.strip().replace("\N{MINUS SIGN}", "-"))
+    if match is None:
         return None
-    if not number.is_finite():
-        return None
+    number = Decimal(match[2])
     exponent = number.as_tuple().exponent
-    return Printed(text, float(number), max(0, -exponent) if isinstance(exponent, int) else 0, bound)
+    assert isinstance(exponent, int)  # noqa: S101  only infinity and NaN have words for exponents
+    value = float(number)
+    return Printed(text, value, max(0, -exponent), match[1].strip("=")) if math.isfinite(value) else None
 
 
 def reachable_range(
@@ -177,8 +193,8 @@ def find_inputs(
 
     Notes
     -----
-    The outputs are made linear in the inputs, the largest violation is minimised over the box by linear programming,
-    and the point found is where the outputs are made linear next, a few times over.
+    The outputs are made linear in the inputs; by linear programming the largest violation is minimised over the box,
+    and of the points that do so one near by is taken; there the outputs are made linear next, a few times over.
 
     Examples
     --------
@@ -188,29 +204,45 @@ def find_inputs(
     >>> bool(found[0] - found[1] >= 0.25)
     True
     """
-    from scipy.optimize import linprog
-
-    targets = np.array([one.value for one in printed])
     tolerances = np.array([one.half_step for one in printed])
+    lower, upper = np.array([one.limits for one in printed]).T
     point = inputs
-    for _ in range(_RELINEARISATIONS):
+    for attempt in range(_RELINEARISATIONS):
         outputs = compute(point)
-        if not np.isfinite(outputs).all():
-            return None
         if all(one.agrees(value) for one, value in zip(printed, outputs.tolist(), strict=True)):
             return point
-        # In units of half steps (inputs) and tolerances (outputs): minimise t with |J d + gap| <= 1 + t.
-        jacobian = (_slopes(compute, point, half_steps, outputs) / tolerances).T
-        gap = (outputs - targets) / tolerances
+        slopes = _slopes(compute, point, half_steps, outputs)
+        if attempt == 0 and _out_of_reach(outputs, lower, upper, slopes):
+            return None
+        from scipy.optimize import linprog  # a quarter of a second, so only when it may be of use
+
+        # In units of half steps (inputs, d) and tolerances (outputs): minimise first t >= 0, with J d <= above + t and
+        # -J d <= below + t, then the longest step s, with |d| <= s, for over a short way outputs are nearly linear.
+        jacobian = slopes.T / tolerances[:, np.newaxis]
+        room = np.append(upper - outputs, outputs - lower) / np.tile(tolerances, 2) - _INSIDE
+        bounded = np.isfinite(room)
+        steps = np.eye(inputs.size)
+        within = np.column_stack([np.vstack([jacobian, -jacobian]), -np.ones(room.size), np.zeros(room.size)])[bounded]
+        short = np.column_stack([np.vstack([steps, -steps]), np.zeros(2 * inputs.size), -np.ones(2 * inputs.size)])
         offset = np.divide(point - inputs, half_steps, out=np.zeros_like(inputs), where=half_steps > 0)
-        ones = np.ones((targets.size, 1))
         solution = linprog(
-            np.append(np.zeros(inputs.size), 1.0),
-            A_ub=np.block([[jacobian, -ones], [-jacobian, -ones]]),
-            b_ub=np.concatenate([_INSIDE - gap, _INSIDE + gap]),
-            bounds=[*zip(-1.0 - offset, 1.0 - offset, strict=True), (0.0, None)],
+            np.append(np.zeros(inputs.size), [_FIRST, 1.0]),
+            A_ub=np.vstack([within, short]),
+            b_ub=np.append(room[bounded], np.zeros(2 * inputs.size)),
+            bounds=[*zip(-1.0 - offset, 1.0 - offset, strict=True), (0.0, None), (0.0, None)],
         )
         if solution.x is None:
             return None
-        point = point + solution.x[:-1] * half_steps
+        point = point + solution.x[:-2] * half_steps
     return None
+
+
+def _out_of_reach(outputs: FloatArray, lower: FloatArray, upper: FloatArray, slopes: FloatArray) -> bool:
+    """Whether some output, or the difference of two, lies further from where it should be than inputs can move it."""
+    if not (np.isfinite(outputs).all() and np.isfinite(slopes).all()):
+        return True
+    i, j = np.triu_indices(outputs.size, 1)
+    values = np.append(outputs, outputs[i] - outputs[j])
+    least, most = np.append(lower, lower[i] - upper[j]), np.append(upper, upper[i] - lower[j])
+    reach = _FAR * np.abs(np.column_stack([slopes, slopes[:, i] - slopes[:, j]])).sum(axis=0)
+    return bool(((values + reach < least) | (values - reach > most)).any())

@@ -2,28 +2,29 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from metapeer.effects.measures import MEASURES
+from metapeer.effects.reported import read_effect_type
 from metapeer.errors import DataError, Fault, MetapeerError
-from metapeer.formatting import Printable, TextTable, count, format_interval, format_number
+from metapeer.formatting import Printable, TextTable, count, format_number
 from metapeer.pooling.intervals import normal_quantile
-from metapeer.pooling.results import MetaAnalysisResult, measure_of
-from metapeer.records.catalog import list_datasets, load_dataset
+from metapeer.pooling.results import MetaAnalysisResult
+from metapeer.records.catalog import dataset_names, load_dataset
 from metapeer.records.review import Review
-from metapeer.records.schema import PUBLISHED
+from metapeer.records.schema import EXTRA_TABLES
 from metapeer.records.tablefile import read_table, write_table
-from metapeer.reproduction.evidence import Store, evidence
-from metapeer.reproduction.plan import Plan, Transcription, read_plan
+from metapeer.reproduction.evidence import Store, evidence, evidence_words
+from metapeer.reproduction.plan import LEVEL, Plan, Transcription
 from metapeer.reproduction.rounding import Printed, read_printed
 
 __all__ = ["TranscribedResult", "TranscriptionResult", "check_transcription", "write_transcription_template"]
 
+TABLE = EXTRA_TABLES["transcription"]
 NUMBERS = ("k", "n", "es", "ci_low", "ci_high", "z", "p", "i2", "i2_ci_low", "i2_ci_high", "tau2", "q", "q_df", "q_p")
-TYPED = ("k", "n", "es", "ci_low", "ci_high", "i2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,15 +78,7 @@ class TranscriptionResult(Printable):
         """
         rows = []
         for one in self.results:
-            fit = one.evidence
-            shown = "no bundled row of this outcome"
-            if fit is not None:
-                measure = measure_of(fit.measure)
-                low, high = (measure.display(end) for end in fit.ci)
-                shown = (
-                    f"{fit.measure} {format_number(measure.display(fit.estimate))} ({format_interval(low, high)}), "
-                    f"{count(fit.k, 'trial')}"
-                )
+            shown = "no bundled row of this outcome" if one.evidence is None else evidence_words(one.evidence)
             rows.append((one.published_id, one.printed, shown))
         notes = [f"doubtful: {doubt}" for doubt in self.doubts]
         if self.blank:
@@ -107,18 +100,18 @@ class TranscriptionResult(Printable):
 def _template(review: Review) -> pd.DataFrame:
     table = review.extras.get("transcription")
     if table is None:
-        having = [name for name in list_datasets()["name"] if "transcription" in load_dataset(name).extras]
-        raise MetapeerError(f"{review.name} has no table to transcribe. One of these has: {', '.join(having)}")
+        having = [name for name in dataset_names() if "transcription" in load_dataset(name).extras]
+        raise MetapeerError(f"{review.name} has no table to transcribe; these have: {', '.join(having)}")
     return table
 
 
-def write_transcription_template(review: str, path: str | Path) -> None:
+def write_transcription_template(review: str | Path, path: str | Path) -> None:
     """Write a review's blank transcription table, to be filled in from the paper.
 
     Parameters
     ----------
-    review : str
-        A data set whose numbers are not available, such as ``"white2020"``.
+    review : str or Path
+        A data set whose numbers are not available, such as ``"white2020"``, or a folder of your own.
     path : str or Path
         The CSV file to write; an existing file is not overwritten.
 
@@ -139,7 +132,7 @@ def write_transcription_template(review: str, path: str | Path) -> None:
     """
     if Path(path).exists():
         raise MetapeerError(f"{path} exists; it may hold what you typed in, so it is not overwritten")
-    write_table(_template(load_dataset(review)), path, PUBLISHED)
+    write_table(_template(load_dataset(review)), path, TABLE)
 
 
 def _numbers(row: dict[str, str], where: tuple[int, str], faults: list[Fault]) -> dict[str, Printed]:
@@ -179,25 +172,31 @@ def _impossible_counts(row: dict[str, str], value: dict[str, float], limits: Tra
 def _impossible_effect(row: dict[str, str], value: dict[str, float]) -> Wrong:
     """An estimate and interval that cannot be."""
     wrong: Wrong = []
-    ends = [name for name in ("ci_low", "ci_high") if name in value]
+    ends = [name for name in ("ci_low", "ci_high") if row[name].strip()]
     if len(ends) == 1:
         wrong.append(("ci_high" if ends == ["ci_low"] else "ci_low", "is missing; an interval has two ends"))
-    if "es" not in value:
+    if not row["es"].strip():
         return [*wrong, ("es", "is missing, but an interval is given")] if ends else wrong
-    if len(ends) == 2 and value["ci_low"] > value["ci_high"]:
+    low, es, high = (value.get(name, math.nan) for name in ("ci_low", "es", "ci_high"))
+    if low > high:
         wrong.append(("ci_low", f"{row['ci_low']} lies above the upper limit {row['ci_high']}; swapped?"))
-    elif len(ends) == 2 and not value["ci_low"] <= value["es"] <= value["ci_high"]:
+    elif es < low or es > high:
         wrong.append(("es", f"{row['es']} lies outside its interval {row['ci_low']} to {row['ci_high']}"))
     if not row["es_type"].strip():
         wrong.append(("es_type", f"is missing; write which measure it is, such as {', '.join(list(MEASURES)[:6])}"))
     if _is_ratio(row):
-        wrong += [(name, f"{row[name]} is not a ratio; it must be > 0") for name in ("es", *ends) if value[name] <= 0]
+        wrong += [
+            (name, f"{row[name]} is not a ratio; it must be > 0")
+            for name in ("es", *ends)
+            if value.get(name, math.nan) <= 0
+        ]
     return wrong
 
 
-def _is_ratio(row: dict[str, str]) -> bool:
-    measure = MEASURES.get(row["es_type"].strip().upper())
-    return measure is not None and measure.scale == "log"
+def _is_ratio(row: dict[str, str]) -> bool | None:
+    """Whether the effect is a ratio, printed as one; None when the kind of effect is not known."""
+    kind = read_effect_type(row["es_type"])
+    return None if kind is None else MEASURES[kind.measure].scale == "log" and not kind.logarithm
 
 
 def _impossible(row: dict[str, str], numbers: dict[str, Printed], limits: Transcription) -> Wrong:
@@ -212,6 +211,11 @@ def _impossible(row: dict[str, str], numbers: dict[str, Printed], limits: Transc
         for name, (most, what) in bounds.items()
         if name in value and not 0 <= value[name] <= most
     ]
+    low, high = value.get("i2_ci_low", -math.inf), value.get("i2_ci_high", math.inf)
+    if low > high:
+        wrong.append(("i2_ci_low", f"{row['i2_ci_low']} lies above the upper limit {row['i2_ci_high']}; swapped?"))
+    elif not low <= value.get("i2", low) <= high:
+        wrong.append(("i2", f"{row['i2']} lies outside its interval"))
     if not row["outcome"].strip():
         wrong.append(("outcome", "is missing; write which outcome this is"))
     if not row["source"].strip() or "to be filled" in row["source"]:
@@ -230,16 +234,18 @@ def _doubts(row: dict[str, str], numbers: dict[str, Printed]) -> list[str]:
     if len(effect) < 3:
         return doubts
     es, low, high = effect
-    measure = MEASURES.get(row["es_type"].strip().upper())
-    log = measure is not None and measure.scale == "log" and low.value > 0
-    ends = [math.log(x.value) if log else x.value for x in (es, low, high)]
-    blur = sum(x.half_step / (x.value if log else 1.0) for x in (low, high)) + 2 * es.half_step / (
-        es.value if log else 1
-    )
-    skew = abs(ends[0] - (ends[1] + ends[2]) / 2) * 2
-    if skew > blur * 1.01:
+    ratio = _is_ratio(row)
+    if ratio is None:
+        doubts.append(
+            f"{name}: {row['es_type']!r} is not a measure that metapeer knows, so its interval and p are not compared"
+        )
+        return doubts
+    ends = [math.log(x.value) if ratio else x.value for x in effect]
+    # How far rounding moves the estimate from the middle; on the log scale a step shrinks with the value.
+    steps = [x.half_step / (x.value if ratio else 1.0) for x in effect]
+    if abs(2.0 * ends[0] - ends[1] - ends[2]) > 1.01 * (2.0 * steps[0] + steps[1] + steps[2]):
         doubts.append(f"{name}: {es.text} does not lie in the middle of {low.text} to {high.text}")
-    se = (ends[2] - ends[1]) / (2 * normal_quantile(0.95))
+    se = (ends[2] - ends[1]) / (2 * normal_quantile(LEVEL))
     p = numbers.get("p")
     if p is not None and se > 0 and not p.bound:
         computed = math.erfc(abs(ends[0]) / se / math.sqrt(2))
@@ -264,17 +270,16 @@ def _beside(store: Store, plan: Plan, row: dict[str, str]) -> MetaAnalysisResult
     where = {**plan.claims.rows.where, column: (outcome,)}
     if plan.transcription.format:
         where["format"] = (plan.transcription.format,)
-    rows = type(plan.claims.rows)(datasets=plan.claims.rows.datasets, where=where, where_not=plan.claims.rows.where_not)
-    return evidence(store, rows, plan.claims.method, "")
+    return evidence(store, replace(plan.claims.rows, where=where), plan.claims.method)
 
 
-def check_transcription(review: str, path: str | Path) -> TranscriptionResult:
+def check_transcription(review: str | Path, path: str | Path) -> TranscriptionResult:
     """Check numbers typed in from a paper, and set them beside the recomputed evidence.
 
     Parameters
     ----------
-    review : str
-        A data set whose numbers are not available, such as ``"white2020"``.
+    review : str or Path
+        A data set whose numbers are not available, such as ``"white2020"``, or a folder of your own.
     path : str or Path
         The filled-in table, from `write_transcription_template`.
 
@@ -292,43 +297,61 @@ def check_transcription(review: str, path: str | Path) -> TranscriptionResult:
         If the review has no table to transcribe.
     """
     store = Store()
-    current = store.review(review)
+    current = store.add(review)
     _template(current)
-    ids = tuple(current.published["published_id"].astype(str))
-    plan = read_plan(current.plan, name=current.name, published_ids=ids)
+    plan = store.plan(current)
     limits = plan.transcription
     if limits is None:
         raise DataError(
-            f"{review}/plan.toml", ["[transcription] is missing: how many trials and participants are there?"]
+            f"{current.name}/plan.toml", ["[transcription] is missing: how many trials and participants are there?"]
         )
-    table = read_table(path, PUBLISHED)
+    rows = _typed_rows(path)
+    faults: list[Fault] = []
+    doubts: list[str] = []
+    for line, row in rows:
+        numbers = _numbers(row, (line, row["published_id"]), faults)
+        wrong = _impossible(row, numbers, limits) if _is_filled(row) else []
+        faults += [Fault(line=line, row=row["published_id"], column=column, message=text) for column, text in wrong]
+        if not faults:
+            doubts += _doubts(row, numbers)
+    if faults:
+        raise DataError(str(path), faults)
+    return TranscriptionResult(
+        review=current.name,
+        results=tuple(
+            TranscribedResult(
+                published_id=row["published_id"],
+                outcome=row["outcome"],
+                printed=_printed_words(row),
+                evidence=_beside(store, plan, row),
+            )
+            for _, row in rows
+            if _is_filled(row)
+        ),
+        blank=tuple(row["published_id"] for _, row in rows if not _is_filled(row)),
+        doubts=tuple(doubts),
+    )
+
+
+def _typed_rows(path: str | Path) -> list[tuple[int, dict[str, str]]]:
+    """The table's rows as texts, each with its line."""
+    table = read_table(path, TABLE)
     absent = [name for name in ("published_id", "outcome", "es_type", "source", *NUMBERS) if name not in table]
     if absent:
         raise DataError(str(path), [Fault(column=name, message="this column is missing") for name in absent])
-    faults: list[Fault] = []
-    doubts: list[str] = []
-    results: list[TranscribedResult] = []
-    blank: list[str] = []
-    lines = table["line"].tolist()
-    for line, cells in zip(lines, table.drop(columns="line").astype(str).to_dict("records"), strict=True):
-        row = {str(name): str(cell) for name, cell in cells.items()}
-        name = row["published_id"]
-        if not any(row[column].strip() for column in TYPED):
-            blank.append(name)
-            continue
-        numbers = _numbers(row, (line, name), faults)
-        wrong = _impossible(row, numbers, limits)
-        faults += [Fault(line=line, row=name, column=column, message=message) for column, message in wrong]
-        doubts += _doubts(row, numbers)
-        printed = row["es"] + (f" ({row['ci_low']} to {row['ci_high']})" if row["ci_low"] else "")
-        results.append(
-            TranscribedResult(
-                published_id=name,
-                outcome=row["outcome"],
-                printed=", ".join(text for text in (printed, row["k"] and f"k {row['k']}") if text),
-                evidence=None if wrong else _beside(store, plan, row),
-            )
-        )
-    if faults:
-        raise DataError(Path(path).name, faults)
-    return TranscriptionResult(review=current.name, results=tuple(results), blank=tuple(blank), doubts=tuple(doubts))
+    lines, cells = table["line"].tolist(), table.drop(columns="line").astype(str)
+    columns = list(map(str, cells.columns))
+    return [(line, dict(zip(columns, row, strict=True))) for line, row in zip(lines, cells.to_numpy(), strict=True)]
+
+
+def _is_filled(row: dict[str, str]) -> bool:
+    return any(row[column].strip() for column in NUMBERS)
+
+
+def _printed_words(row: dict[str, str]) -> str:
+    """Write what was typed as a paper would, with its digits: SMD 0.20 (0.05 to 0.35), k 6."""
+    words = " ".join(text for text in (row["es_type"] if row["es"] else "", row["es"]) if text)
+    if row["ci_low"]:
+        words += f" ({row['ci_low']} to {row['ci_high']})"
+    more = [f"{name} {row[column]}" for name, column in (("k", "k"), ("n", "n"), ("I²", "i2")) if row[column]]
+    return ", ".join(text for text in (words, *more) if text)

@@ -16,7 +16,9 @@ from matplotlib.patches import Polygon
 
 from metapeer.errors import ChoiceError, DataError, MetapeerError
 from metapeer.plots.forest import forest_plot
-from metapeer.plots.style import PlainText, save_figure, tick_text
+from metapeer.plots.style import save_figure
+from metapeer.plots.text import PlainText
+from metapeer.plots.ticks import tick_text
 
 FAVOURS = ("Favours usual care", "Favours peer support")
 
@@ -343,13 +345,50 @@ def test_minus_signs_are_true_and_hyphens_in_names_stay():
     assert {"−0.50 (−1.00 to −0.25)", "Smith-Jones -2", "−3.5", "z = −2.1"} <= set(shown)
 
 
-def test_favours_stand_on_their_sides_of_no_effect():
+def test_favours_stand_beneath_the_axis_on_their_sides_of_no_effect_with_arrows_outside():
     figure = draw("two studies")
+    found = {text.get_text(): box for text, box in boxes(figure)}
+    ax = figure.axes[0]
+    null = ax.transData.transform((0, 0))[0]
+    assert found["←"].x1 < found[FAVOURS[0]].x0 < found[FAVOURS[0]].x1 < null
+    assert null < found[FAVOURS[1]].x0 < found[FAVOURS[1]].x1 < found["→"].x0
+
+
+def test_favours_too_wide_for_one_line_take_two_where_that_fits_them_beneath_the_axis():
+    figure = draw(
+        "two studies", favours=("Favours usual care in the community", "Favours peer support"), x_limits=(-0.7, 0.7)
+    )
+    found = {text.get_text(): box for text, box in boxes(figure)}
+    first, second = found["Favours usual care in"], found["the community"]
+    assert first.x1 == pytest.approx(second.x1, abs=1)
+    assert found["←"].x1 < min(first.x0, second.x0)
+    assert second.y0 < found["←"].y0 < first.y0
+
+
+def test_favours_run_on_beyond_the_axis_outside_the_arrows_where_one_side_is_too_narrow():
+    figure = draw("two studies", x_limits=(-0.05, 1.0))
     found = {text.get_text(): box for text, box in boxes(figure)}
     ax = figure.axes[0]
     null = ax.transData.transform((0, 0))[0]
     assert found[FAVOURS[0]].x1 < found["←"].x0 < found["←"].x1 < null
     assert null < found["→"].x0 < found["→"].x1 < found[FAVOURS[1]].x0
+
+
+def test_an_effect_column_of_the_table_is_printed_unless_it_is_blank_for_a_study_without_estimate():
+    rows = [line("study", "A", 0.1, 0.0, 0.2, effect="0.7 (0.1 to 12)"), line("study", "B", effect="")]
+    shown = words(forest_plot(pd.DataFrame(rows)).axes[0])
+    assert "0.7 (0.1 to 12)" in shown
+    assert "0.10 (0.00 to 0.20)" not in shown
+    assert "Not estimable" in shown
+
+
+def test_a_mean_with_its_standard_deviation_is_printed_without_blanks_inside():
+    cells = ["4.5 (0.7)", "10 (12.25)", "3.25 (2)"]
+    rows = [{**row, "mean_sd": cell} for row, cell in zip(studies(3), cells, strict=True)]
+    found = boxes(forest_plot(pd.DataFrame(rows), left={"mean_sd": "Mean (SD)"}), 300)
+    ends = [box.x1 for text, box in found if text.get_text() in cells]
+    assert len(ends) == 3
+    assert max(ends) - min(ends) < 2
 
 
 def test_the_level_is_in_the_header_and_the_digits_in_the_cells():
