@@ -564,8 +564,8 @@ def _read(table: str, reading: Mapping[str, Any]) -> "pd.DataFrame":
         rows = mp.load_dataset(table).rows()
     except ChoiceError as error:
         raise ChoiceError(f"there is no file {table!r}, and {error}") from None
-    for name in reading:
-        raise ChoiceError(f"{name} has no effect with a data set; leave it out")
+    if reading:
+        raise ChoiceError(f"{next(iter(reading))} has no effect with a data set; leave it out")
     return rows
 
 

@@ -13,7 +13,6 @@ Morris (2008), Organizational Research Methods 11:364-386.
 Cochrane Handbook 6.5, section 6.5.2.8.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -279,53 +278,50 @@ class ChangeDefinition:
     ----------
     unit : str
         The standard deviation it is divided by.
-    formula : str
+    variance : str
         The variance, in words of n, r, g, sd_pre and sd_change.
-    df : callable
-        Degrees of freedom of Hedges' J, from n and r.
-    variance : callable
-        The variance, from n, r, g and sd_change/sd_pre squared.
+    df : str
+        Degrees of freedom of Hedges' J.
     source : str
         Who proposed it.
     """
 
     unit: str
-    formula: str
-    df: Callable[[FloatArray, FloatArray], FloatArray]
-    variance: Callable[[FloatArray, FloatArray, FloatArray, FloatArray], FloatArray]
+    variance: str
+    df: str
     source: str
 
 
 CHANGE_MEASURES: dict[str, ChangeDefinition] = {
     "SMCR": ChangeDefinition(
         unit="sd_pre",
-        formula="2 (1 - r)/n + g²/(2n)",
-        df=lambda n, r: n - 1,
-        variance=lambda n, r, g, ratio: 2 * (1 - r) / n + g**2 / (2 * n),
+        variance="2 (1 - r)/n + g²/(2n)",
+        df="n - 1",
         source="Becker (1988); sd alike before and after",
     ),
     "SMCRH": ChangeDefinition(
         unit="sd_pre",
-        formula="(sd_change/sd_pre)²/(n - 1) + g²/(2 (n - 1))",
-        df=lambda n, r: n - 1,
-        variance=lambda n, r, g, ratio: (ratio + g**2 / 2) / (n - 1),
+        variance="(sd_change/sd_pre)²/(n - 1) + g²/(2 (n - 1))",
+        df="n - 1",
         source="Bonett (2008), Psychological Methods 13:99-109; sd may differ",
     ),
     "SMCC": ChangeDefinition(
         unit="sd_change",
-        formula="1/n + g²/(2n)",
-        df=lambda n, r: n - 1,
-        variance=lambda n, r, g, ratio: 1 / n + g**2 / (2 * n),
+        variance="1/n + g²/(2n)",
+        df="n - 1",
         source="Gibbons, Hedeker & Davis (1993)",
     ),
     "SMCRP": ChangeDefinition(
         unit="√((sd_pre² + sd_post²)/2)",
-        formula="2 (1 - r)/n + g² (1 + r²)/(4n)",
-        df=lambda n, r: 2 * (n - 1) / (1 + r**2),
-        variance=lambda n, r, g, ratio: 2 * (1 - r) / n + g**2 * (1 + r**2) / (4 * n),
+        variance="2 (1 - r)/n + g² (1 + r²)/(4n)",
+        df="2 (n - 1)/(1 + r²)",
         source="Cousineau (2020), The Quantitative Methods for Psychology 16:418-421; sd alike before and after",
     ),
 }
+
+
+def _becker_variance(n: FloatArray, r: FloatArray, g: FloatArray) -> FloatArray:
+    return np.asarray(2 * (1 - r) / n + g**2 / (2 * n), dtype=np.float64)
 
 
 def standardised_mean_change(
@@ -385,14 +381,20 @@ def standardised_mean_change(
     arguments = _one_arm("standardised_mean_change", n, mean_pre, mean_post, sd_pre, sd_post, r)
     n_, r_, pre, post = (arguments[name] for name in ("n", "r", "sd_pre", "sd_post"))
     change2 = _variance_of_change(arguments)
-    unit2 = {"sd_pre": pre**2, "sd_change": change2}.get(definition.unit, (pre**2 + post**2) / 2)
-    g = (arguments["mean_post"] - arguments["mean_pre"]) / np.sqrt(unit2)
-    g = g * small_sample_correction(definition.df(n_, r_))
+    unit2 = {"SMCC": change2, "SMCRP": (pre**2 + post**2) / 2}.get(measure, pre**2)
+    df = 2 * (n_ - 1) / (1 + r_**2) if measure == "SMCRP" else n_ - 1
+    g = small_sample_correction(df) * (arguments["mean_post"] - arguments["mean_pre"]) / np.sqrt(unit2)
+    variance = {
+        "SMCR": _becker_variance(n_, r_, g),
+        "SMCRH": (change2 / pre**2 + g**2 / 2) / (n_ - 1),
+        "SMCC": 1 / n_ + g**2 / (2 * n_),
+        "SMCRP": 2 * (1 - r_) / n_ + g**2 * (1 + r_**2) / (4 * n_),
+    }[measure]
     return ConvertedEffect(
         measure=measure,
         yi=arguments.shaped(g),
-        vi=arguments.shaped(definition.variance(n_, r_, g, change2 / pre**2)),
-        formula=f"J (after - before)/{definition.unit}; variance {definition.formula}",
+        vi=arguments.shaped(variance),
+        formula=f"J (after - before)/{definition.unit}, J of {definition.df} df; variance {definition.variance}",
     )
 
 
@@ -450,7 +452,7 @@ def pretest_posttest_control(
     ...     n1=20, mean_pre1=30.6, mean_post1=38.5, sd_pre1=15.0,
     ...     n2=20, mean_pre2=23.5, mean_post2=26.8, sd_pre2=13.1, r=0.47)
     >>> round(effect.yi, 4), round(effect.vi, 4)
-    (0.3202, 0.1095)
+    (0.3202, 0.1089)
     """
     check_choice("contrast", contrast, ("ppc1", "ppc2"))
     arguments = Arguments(
@@ -474,12 +476,11 @@ def pretest_posttest_control(
     change1, change2 = (arguments[f"mean_post{arm}"] - arguments[f"mean_pre{arm}"] for arm in (1, 2))
     r_ = arguments["r"]
     if contrast == "ppc1":
-        each = CHANGE_MEASURES["SMCR"]
         g1 = small_sample_correction(size1 - 1) * change1 / sd1
         g2 = small_sample_correction(size2 - 1) * change2 / sd2
         g = g1 - g2
-        vi = each.variance(size1, r_, g1, sd1) + each.variance(size2, r_, g2, sd2)
-        formula = f"difference of two SMCR; variance of each {each.formula}"
+        vi = _becker_variance(size1, r_, g1) + _becker_variance(size2, r_, g2)
+        formula = f"difference of two SMCR; variance of each {CHANGE_MEASURES['SMCR'].variance}"
     else:
         x = size1 + size2 - 2
         pooled = np.sqrt(((size1 - 1) * sd1**2 + (size2 - 1) * sd2**2) / x)

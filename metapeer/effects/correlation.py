@@ -2,11 +2,12 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import hyp2f1
+from scipy.special import ellipkm1, hyp2f1
 
 __all__ = ["correlation", "fisher_z", "unbiased_correlation"]
 
 FloatArray = NDArray[np.float64]
+_SERIES_FROM = 50
 Pair = tuple[FloatArray, FloatArray]
 
 
@@ -73,8 +74,25 @@ def unbiased_correlation(r: FloatArray, n: FloatArray, *, average: bool = False)
     """
     usable = np.where(n >= 4, n, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        yi = r * hyp2f1(0.5, 0.5, (usable - 2) / 2, 1 - r**2)
+        yi = np.where((r == 0) & (n >= 4), 0.0, r * _olkin_pratt(r, usable))
         return yi, _sampling_variance(yi, usable, average=average)
+
+
+def _olkin_pratt(r: FloatArray, n: FloatArray) -> FloatArray:
+    """Gauss's hypergeometric function of 1/2, 1/2 and (n - 2)/2 at 1 - r²."""
+    c, z = (n - 2) / 2, 1 - r**2
+    # SciPy's function breaks down (infinite or NaN in 1.17) for c above 99, where 30 terms of the series are plenty.
+    term = np.ones_like(z)
+    series = term.copy()
+    for i in range(30):
+        term = term * (0.5 + i) ** 2 / ((np.maximum(c, _SERIES_FROM) + i) * (1 + i)) * z
+        series += term
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.where(c < _SERIES_FROM, hyp2f1(0.5, 0.5, np.minimum(c, _SERIES_FROM), z), series)
+        # At n = 4 it is 2/π times the elliptic integral K, infinite at r = 0, where 1 - r² loses the digits of r;
+        # K(1 - r²) = ln(4/|r|) up to terms of r².
+        integral = np.where(np.abs(r) > 1e-9, ellipkm1(r**2), np.log(4) - np.log(np.abs(r)))
+        return np.where(n == 4, 2 / np.pi * integral, found)
 
 
 def fisher_z(r: FloatArray, n: FloatArray) -> Pair:

@@ -291,10 +291,13 @@ def mean_sd_from_quantiles(
     words = [""] * len(values)
     for kind, mask in rows.items():
         if mask.any():
-            x = values[mask][:, USED[kind]]
-            mean[mask], sd[mask], chosen = definition.compute(x, n_[mask], kind)
+            with np.errstate(over="ignore", invalid="ignore"):
+                mean[mask], sd[mask], chosen = definition.compute(values[mask][:, USED[kind]], n_[mask], kind)
             for index, word in zip(np.flatnonzero(mask), chosen, strict=True):
                 words[index] = word
+                if not (np.isfinite(mean[index]) and 0 < sd[index] < np.inf):
+                    arguments.fault(f"{method} finds no mean and standard deviation; try another", index=int(index))
+    arguments.check()
     return MeanSD(
         mean=arguments.shaped(mean),
         sd=arguments.shaped(sd),

@@ -83,8 +83,7 @@ def _shi_lognormal(x: FloatArray, n: FloatArray, kind: Summary) -> Estimate:
     level = np.exp(mean + var / 2) / (1 + (in_mean * var + in_mean4 * fourth) / n)
     squares = np.exp(2 * mean + 2 * var) / (1 + (in_sd * var + in_sd4[0] * fourth) / n)
     squared = np.exp(2 * mean + var) / (1 + (in_sd * var + in_sd4[1] * fourth) / n)
-    with np.errstate(invalid="ignore"):
-        return level, np.sqrt(squares - squared), ["log-normal"] * len(x)
+    return level, np.sqrt(squares - squared), ["log-normal"] * len(x)
 
 
 def _yang(x: FloatArray, n: FloatArray, kind: Summary) -> Estimate:

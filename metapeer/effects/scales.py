@@ -47,10 +47,12 @@ def back_transform_double_arcsine(yi: FloatArray, total: FloatArray) -> FloatArr
     """
     lowest = np.arcsin(np.sqrt(1 / (total + 1))) / 2  # the value of no event; that of nothing but events is its mirror
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Miller's p = (1 - sgn(cos t) √(1 - (sin t + (sin t - 1/sin t)/n)²))/2 at t = 2 yi.
+        # Miller's p = (1 - sgn(cos t) √(1 - s²))/2 with s = sin t + (sin t - 1/sin t)/n at t = 2 yi; multiplied out, so
+        # that a rare event keeps its digits.
         sine = np.sin(2 * yi)
-        inner = sine + (sine - 1 / sine) / total
-        p = (1 - np.sign(np.cos(2 * yi)) * np.sqrt(np.maximum(0.0, 1 - inner**2))) / 2
+        inner = (sine + (sine - 1 / sine) / total) ** 2
+        rarer = inner / (2 * (1 + np.sqrt(np.maximum(0.0, 1 - inner))))
+        p = np.where(np.cos(2 * yi) >= 0, rarer, 1 - rarer)
     p = np.where(yi <= lowest, 0.0, np.where(yi >= np.pi / 2 - lowest, 1.0, p))
     return np.where(np.isnan(yi), np.nan, p)
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from metapeer.effects.arguments import Arguments, FloatArray, Numbers
 from metapeer.effects.continuous import find_smd_variance, small_sample_correction
@@ -247,8 +247,11 @@ def _t_from_p(arguments: Arguments, df: FloatArray, tails: Literal[1, 2]) -> Flo
             "p", lambda p: p <= 0.5, "must be at most 0.5 in a one-sided test of the direction that was seen"
         )
     arguments.check()
-    size = np.maximum(-stdtrit(df, arguments["p"] / tails), 0)
-    arguments.require("p", np.isnan(size) | np.isfinite(size), "is too small for a t with so few degrees of freedom")
+    tail = arguments["p"] / tails
+    size = np.maximum(-stdtrit(df, tail), 0)
+    with np.errstate(invalid="ignore"):
+        found = np.isclose(stdtr(df, -size), tail, rtol=1e-6, atol=0)
+    arguments.require("p", found | np.isnan(size), "is too small for a t with so few degrees of freedom")
     arguments.check()
     return np.asarray(arguments["sign"] * size, dtype=np.float64)
 
@@ -559,7 +562,7 @@ def correlation_from_t(*, t: ArrayLike, n: ArrayLike, covariates: ArrayLike = 0)
 def correlation_from_chi2(*, chi2: ArrayLike, n: ArrayLike, sign: ArrayLike) -> ConvertedEffect:
     """Phi, the correlation of two yes-no answers, from the chi-squared of their table: r = ±√(χ²/n).
 
-    Where the arm sizes and the number of events are known, `metapeer.effects.counts.counts_from_margins` finds the
+    Where the arm sizes and the number of events are known, `metapeer.effects.margins.counts_from_margins` finds the
     table itself, which is better.
 
     Parameters
@@ -658,7 +661,7 @@ def smd_from_chi2(*, chi2: ArrayLike, n: ArrayLike, sign: ArrayLike) -> Converte
     """Cohen's d that goes with the chi-squared of a two-by-two table: d = ±2√(χ²/(n - χ²)).
 
     A last resort: recover the table and take its odds ratio where you can
-    (`metapeer.effects.counts.counts_from_margins`, `smd_from_log_odds_ratio`).
+    (`metapeer.effects.margins.counts_from_margins`, `smd_from_log_odds_ratio`).
 
     Parameters
     ----------

@@ -37,7 +37,17 @@ DIAMOND, CAP, ARROW = 4.2, 2.8, 4.5
 
 
 class Painter:
-    """Puts the layout on Axes; `shrink` turns its points into real ones."""
+    """Puts the layout on Axes.
+
+    Parameters
+    ----------
+    ax : Axes
+        To draw on.
+    sheet, scale, depths : Sheet, Scale, Depths
+        The layout.
+    shrink : float
+        Turns the layout's points into real ones.
+    """
 
     def __init__(self, ax: Axes, sheet: Sheet, scale: Scale, depths: Depths, shrink: float) -> None:
         self.ax, self.sheet, self.scale, self.depths, self.shrink = ax, sheet, scale, depths, shrink

@@ -74,6 +74,16 @@ def save_figure(figure: Figure | Axes, path: str | Path, *, dpi: float = 300) ->
     ------
     ChoiceError
         If the suffix is another, or `dpi` is not positive.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from matplotlib.figure import Figure
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save_figure(Figure((2, 1)), Path(folder) / "figure.svg")
+    ...     path.name, path.stat().st_size > 0
+    ('figure.svg', True)
     """
     path = Path(path)
     suffix = check_choice("suffix", path.suffix.lower(), (".png", ".svg", ".pdf"))
@@ -104,7 +114,23 @@ def save_figure(figure: Figure | Axes, path: str | Path, *, dpi: float = 300) ->
 
 
 def root_figure(figure: Figure | Axes) -> Figure:
-    """Find the figure itself, above any subfigure."""
+    """Find the figure itself, above any subfigure.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure or Axes
+        What the caller holds.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The root.
+
+    Raises
+    ------
+    ChoiceError
+        If there is none.
+    """
     inner = figure.figure if isinstance(figure, Axes) else figure
     root = inner.figure if inner is not None else None
     if not isinstance(root, Figure):

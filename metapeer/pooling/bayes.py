@@ -31,6 +31,8 @@ _NODES = 16
 _X, _W = legendre.leggauss(_NODES)
 _TO_SERIES = ((2 * np.arange(_NODES) + 1) / 2)[:, None] * legendre.legvander(_X, _NODES - 1).T * _W
 """Turns values at the nodes into the Legendre series through them."""
+_TO_NODES = legendre.legval(_X, legendre.legint(_TO_SERIES, lbnd=-1)).T
+"""Turns values at the nodes into integrals from the start of the panel to the nodes."""
 
 _SMALLEST = 1e-8
 """tau below this share of every scale changes no number by more than its square, the precision of a double."""
@@ -42,6 +44,7 @@ _DROP = 42.0
 """exp(-42) = 6e-19 of the peak is nothing beside the precision of a double."""
 _AGREE = 1e-13
 _NOTHING = 1e-16
+_ROUNDING = 4 * float(np.finfo(np.float64).eps)
 _ROUNDS = 30
 _HALVINGS = 60
 _BLOCK = 4_000_000  # numbers evaluated at a time: 32 MB
@@ -161,6 +164,12 @@ def _range(f: LogDensity, grid: FloatArray, lift: float) -> tuple[list[float], f
     for at, spread in tall:
         if spread < _SPACING:
             cuts |= {at + n * spread for n in (-9.0, -4.0, 0.0, 4.0, 9.0)}
+    if high == grid[-1]:
+        # A bounded prior may cut the integrand where it is rising steeply.
+        step = 1e-7
+        slope = float(values[-1] - f(grid[-1:] - step)[0]) / step
+        if slope * _SPACING > 1.0:
+            cuts |= {high - n / slope for n in (2.0, 8.0, 24.0, _DROP)}
     return sorted(cut for cut in cuts if low <= cut <= high), top
 
 
@@ -352,31 +361,35 @@ class Posterior:
             The quantiles.
         """
         panels, cumulative = self.panels, self._cumulative()
+        given, p = p, np.where(p > self.below, p, 0.5)
         i = np.clip(np.searchsorted(cumulative, p, side="left") - 1, 0, panels.low.size - 1)
         half = 0.5 * (panels.high - panels.low)[i]
         density = (_TO_SERIES @ panels.values[i].T) * (half * self._unit())
         series = legendre.legint(density, lbnd=-1)
         want = p - cumulative[i]
         low, high = np.full(p.size, -1.0), np.ones(p.size)
-        x = np.zeros(p.size)
+        inside = (panels.values[i] @ _TO_NODES.T) * (half * self._unit())[:, None]
+        x = np.array([np.interp(goal, at, _X) for goal, at in zip(want.tolist(), inside, strict=True)])
         for _ in range(_HALVINGS):
             miss = legendre.legval(x, series, tensor=False) - want
             low, high = np.where(miss < 0, x, low), np.where(miss > 0, x, high)
             with np.errstate(divide="ignore", invalid="ignore"):
                 proposed = x - miss / legendre.legval(x, density, tensor=False)
             new = np.where((proposed >= low) & (proposed <= high), proposed, 0.5 * (low + high))
-            moved = float(np.abs(new - x).max(initial=0.0))
-            x = new
-            if moved <= 1e-15:
+            # A probability is known to its rounding, so where the density is low a point is known to less.
+            done = (np.abs(miss) <= _ROUNDING) | (np.abs(new - x) <= _AGREE)
+            x = np.where(np.abs(miss) <= _ROUNDING, x, new)
+            if done.all():
                 break
         found = np.exp(panels.low[i] + half * (x + 1.0))
-        for n in np.flatnonzero(p <= self.below).tolist():
-            share = float(p[n]) / self.below * self.tau_prior.cdf(math.exp(float(panels.low[0]))) if p[n] > 0 else 0.0
-            found[n] = self.tau_prior.quantile(share) if share > 0 else 0.0
+        for n in np.flatnonzero(given <= self.below).tolist():
+            share = float(given[n]) / self.below if given[n] > 0 else 0.0
+            start = self.tau_prior.cdf(math.exp(float(panels.low[0])))
+            found[n] = self.tau_prior.quantile(share * start) if share > 0 else 0.0
         return np.asarray(found)
 
-    def tau_density(self, tau: FloatArray) -> FloatArray:
-        """Posterior density of the heterogeneity.
+    def tau_log_density(self, tau: FloatArray) -> FloatArray:
+        """Logarithm of the posterior density of the heterogeneity.
 
         Parameters
         ----------
@@ -386,10 +399,10 @@ class Posterior:
         Returns
         -------
         array
-            The density; infinite at zero where the prior's is.
+            One number for each; infinite at zero where the prior's is.
         """
         at = _condition(self.yi, self.vi, self.mu_prior, tau)
-        return np.exp(self.tau_prior.log_density(tau) + at.log_likelihood - self.log_marginal)
+        return np.asarray(self.tau_prior.log_density(tau) + at.log_likelihood - self.log_marginal)
 
     def tau_shortest(self, level: float) -> tuple[float, float]:
         """Shortest interval that holds the heterogeneity with a given probability.
@@ -406,17 +419,19 @@ class Posterior:
         """
         room = 1.0 - level
         # Dense at both ends, where the best start usually is.
-        p = room * 0.5 * (1.0 - np.cos(np.linspace(0.0, math.pi, 33)))
-        p[-1] = room * (1.0 - 1e-12)
+        p = room * 0.5 * (1.0 - np.cos(np.linspace(0.0, math.pi, 25)))[:-1]
         low_ends, high_ends = self.tau_quantiles(np.concatenate([p, p + level])).reshape(2, -1)
         i = int(np.argmin(high_ends - low_ends))
         from_zero = float(low_ends[0]), float(high_ends[0])
+        at_zero, at_top = self.tau_log_density(np.array(from_zero)).tolist()
+        if i == 0 and at_top <= at_zero < math.inf:
+            return from_zero
         low, high = float(p[max(i - 1, 0)]), float(p[min(i + 1, p.size - 1)])
         for _ in range(_HALVINGS):
             # The interval shrinks as it moves up while the density at its lower end is the smaller one.
             inner = np.linspace(low, high, 9)[1:-1]
             a, b = self.tau_quantiles(np.concatenate([inner, inner + level])).reshape(2, -1)
-            up = self.tau_density(a) < self.tau_density(b)
+            up = self.tau_log_density(a) < self.tau_log_density(b)
             n = int(np.argmin(up)) if not up.all() else up.size
             low, high = (float(inner[n - 1]) if n else low), (float(inner[n]) if n < up.size else high)
             if high - low <= _AGREE:
@@ -454,20 +469,22 @@ class Posterior:
             return math.nan
         square = (self.yi - value) ** 2
 
-        def f(u: FloatArray) -> FloatArray:
-            tau = np.exp(u)
+        def log_likelihood(tau: FloatArray) -> FloatArray:
             each = max(1, _BLOCK // self.yi.size)
             blocks = [tau[i : i + each, None] ** 2 + self.vi for i in range(0, tau.size, each)]
-            fit = np.concatenate([-0.5 * (np.log(v) + square / v).sum(axis=1) for v in blocks])
-            return np.asarray(fit + self.tau_prior.log_density(tau) + u - 0.5 * self.yi.size * math.log(2.0 * math.pi))
+            fit = np.concatenate([(np.log(v) + square / v).sum(axis=1) for v in blocks])
+            return np.asarray(-0.5 * (fit + self.yi.size * math.log(2.0 * math.pi)))
 
-        grid = _grid(self.yi - value, self.vi, self.tau_prior, None)
+        def f(u: FloatArray) -> FloatArray:
+            tau = np.exp(u)
+            return np.asarray(log_likelihood(tau) + self.tau_prior.log_density(tau) + u)
+
+        grid = _grid(self.yi, self.vi, self.tau_prior, NormalPrior(value, self.mu_prior.sd))
         panels = _integrate(f, grid, lift=0.0, width=3.0)
-        ends = f(grid[[0, -1]]) - grid[[0, -1]] - self.tau_prior.log_density(np.exp(grid[[0, -1]]))
-        low, high = np.exp(ends - panels.top).tolist()
-        mass = float(panels.masses.sum()) + low * self.tau_prior.cdf(math.exp(float(grid[0])))
-        if self.tau_prior.proper:
-            mass += high * self.tau_prior.sf(math.exp(float(grid[-1])))
+        start, end = math.exp(float(panels.low[0])), math.exp(float(grid[-1]))
+        at_zero, at_end = (log_likelihood(np.array([0.0, end])) - panels.top).tolist()
+        mass = float(panels.masses.sum()) + _times(self.tau_prior.cdf(start), at_zero)
+        mass += _times(_beyond(self.tau_prior, end, -self.yi.size), at_end)
         return math.log(mass) + panels.top - self.log_marginal
 
 
@@ -497,6 +514,13 @@ def _beyond(tau_prior: TauPrior, end: float, power: int) -> float:
         return math.exp(float(tau_prior.log_density(np.array([end]))[0])) * end / excess
     # A log-t prior falls as 1 / tau times a power of log(tau), just fast enough to be proper.
     return tau_prior.sf(end) if tau_prior.tail == 1.0 and power == 0 else math.inf
+
+
+def _times(factor: float, logarithm: float) -> float:
+    """Multiply by the exponential of something that may be huge where the factor is nothing."""
+    if factor == 0.0 or math.isinf(factor):
+        return factor
+    return math.exp(math.log(factor) + logarithm)
 
 
 def posterior(
@@ -561,23 +585,24 @@ def posterior(
 
     panels = _integrate(lambda u: in_tau(u) + u, grid, lift=lift, width=width)
     ends = _condition(yi, vi, mu_prior, np.array([0.0, end]))
-    at_zero, at_end = np.exp(ends.log_likelihood - panels.top).tolist()
-    low_end = math.exp(float(panels.low[0]))
-    below = at_zero * tau_prior.cdf(low_end)
-    above = at_end * _beyond(tau_prior, end, -power) if float(panels.high[-1]) >= float(grid[-1]) else 0.0
+    at_zero, at_end = (ends.log_likelihood - panels.top).tolist()
+    below = _times(tau_prior.cdf(math.exp(float(panels.low[0]))), at_zero)
+    above = _times(_beyond(tau_prior, end, -power), at_end)
     masses = panels.masses.ravel()
     total = float(masses.sum()) + below + above
     tau = np.concatenate([[0.0], np.exp(panels.nodes.ravel()), [end]])
     weights = np.concatenate([[below], masses, [above]]) / total
     at = _condition(yi, vi, mu_prior, tau)
 
-    tail = at_end / total
+    # What the first and second moments of tau have beyond the last point.
+    further = _times(first, at_end + math.log(end / total))
+    furthest = _times(second, at_end + 2.0 * math.log(end) - math.log(total))
     body, inner = weights[:-1], tau[:-1]
-    tau_mean = float(body @ inner) + tail * end * first
-    tau_square = float(body @ (inner - min(tau_mean, end)) ** 2) + tail * end**2 * second
+    tau_mean = float(body @ inner) + further
+    tau_square = float(body @ (inner - min(tau_mean, end)) ** 2) + furthest
     mean_square = float(body @ (1.0 / at.precision[:-1]))
     if mu_prior is None:
-        mean_square += tail * end**2 * second / k
+        mean_square += furthest / k
     else:
         mean_square += float(weights[-1] / at.precision[-1])
     for array in (tau, weights, at.mean, at.precision):

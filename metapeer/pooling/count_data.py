@@ -125,6 +125,10 @@ def read_counts(data: pd.DataFrame, measure: Measure, *, drop_double_zero: bool,
     labels = tuple(names[i] for i in index.tolist())
     trials = tuple(studies) if all(studies) else labels
     notes = _dependence(trials, stacklevel + 1)
+    double_zero = int(empty[index].sum())
+    if double_zero:
+        many = count(double_zero, "study", "studies")
+        notes = (*notes, f"{many} with {_nothing(measure)} in both arms took part")
     effects = _display_effects({name: values[name][index] for name in columns}, measure)
     return CountData(
         counts=tuple(values[name][index] for name in columns),
@@ -134,7 +138,7 @@ def read_counts(data: pd.DataFrame, measure: Measure, *, drop_double_zero: bool,
         trials=trials,
         participants=_participants(values, index, trials),
         positive_favours=favours,
-        double_zero=int(empty[index].sum()),
+        double_zero=double_zero,
         data=kept,
         excluded=excluded,
         notes=notes,

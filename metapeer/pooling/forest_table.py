@@ -1,7 +1,6 @@
 """The rows of a forest plot, made from results: what each study brought, its weight, and what they amount to."""
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_forest", "draw_subgroups", "forest_table"]
 
 _WORDS = {"random": "Random-effects model", "common": "Common-effect model"}
+ARM_NAMES = ("Peer support", "Comparison")
 Row = dict[str, Any]
 
 
@@ -29,9 +29,9 @@ def _number(value: object) -> str:
     return "" if pd.isna(number) else f"{number:g}"
 
 
-def _arm_columns(studies: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:
+def _arm_columns(studies: pd.DataFrame, names: tuple[str, str]) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:
     """Text columns of the arms: n, mean and SD, or events and total, as far as the studies have them."""
-    arms = {1: "Peer support", 2: "Comparison"}
+    arms = dict(enumerate(names, start=1))
     text = pd.DataFrame(index=studies.index)
     left: dict[str, tuple[str, str]] = {}
     if set(ARMS) <= set(studies.columns) and studies[list(ARMS)].notna().all(axis=1).any():
@@ -90,9 +90,9 @@ def _pooled_rows(fit: MetaAnalysisResult, label: str, weight: float) -> list[Row
     return [*rows, {"kind": "text", "label": text}] if text else rows
 
 
-def _study_rows(fit: MetaAnalysisResult, weights: Sequence[float]) -> tuple[list[Row], dict[str, tuple[str, str]]]:
+def _study_rows(fit: MetaAnalysisResult, arms: tuple[str, str]) -> tuple[list[Row], dict[str, tuple[str, str]]]:
     studies = fit.studies()
-    text, left = _arm_columns(studies)
+    text, left = _arm_columns(studies, arms)
     rows: list[Row] = [
         {
             "kind": "study",
@@ -100,7 +100,7 @@ def _study_rows(fit: MetaAnalysisResult, weights: Sequence[float]) -> tuple[list
             "estimate": studies["yi"].iloc[i],
             "ci_low": studies["ci_low"].iloc[i],
             "ci_high": studies["ci_high"].iloc[i],
-            "weight": weights[i],
+            "weight": studies["weight"].iloc[i],
             **{str(column): text[column].iloc[i] for column in text},
         }
         for i in range(fit.k)
@@ -138,17 +138,23 @@ def forest_table(fit: MetaAnalysisResult) -> pd.DataFrame:
     >>> list(forest_table(fit)["kind"])
     ['study', 'study', 'study', 'summary', 'prediction', 'text']
     """
-    rows, _ = _study_rows(fit, fit.weights.tolist())
+    rows, _ = _study_rows(fit, ARM_NAMES)
     return _frame([*rows, *_pooled_rows(fit, _WORDS[fit.model], 100.0)])
 
 
-def _favours(fit: MetaAnalysisResult) -> tuple[str, str] | None:
-    sides = ("Favours comparison", "Favours peer support")
-    return {"arm1": sides, "arm2": (sides[1], sides[0])}.get(fit.positive_favours)
+def _favours(fit: MetaAnalysisResult, arms: tuple[str, str]) -> tuple[str, str] | None:
+    one, two = (f"Favours {name[:1].lower()}{name[1:]}" for name in arms)
+    return {"arm1": (two, one), "arm2": (one, two)}.get(fit.positive_favours)
 
 
 def _draw(
-    fit: MetaAnalysisResult, rows: list[Row], left: dict[str, tuple[str, str]], ax: "Axes | None", options: Row
+    fit: MetaAnalysisResult,
+    rows: list[Row],
+    left: dict[str, tuple[str, str]],
+    *,
+    arms: tuple[str, str],
+    ax: "Axes | None",
+    options: Row,
 ) -> "Figure":
     measure = measure_of(fit.measure)
     label = measure.name[0].upper() + measure.name[1:]
@@ -167,7 +173,7 @@ def _draw(
         "left": left or None,
         "axis_label": label,
         "log_scale": measure.scale == "log",
-        "favours": _favours(fit),
+        "favours": _favours(fit, arms),
         "reference": None if math.isnan(fit.estimate) else fit.estimate,
         "level": fit.level,
         "notes": [f"Pooled interval: {fit.ci.method}. Study intervals: normal."],
@@ -176,13 +182,17 @@ def _draw(
     return forest_plot(frame, ax=ax, **settings)
 
 
-def draw_forest(fit: MetaAnalysisResult, *, ax: "Axes | None" = None, **options: Any) -> "Figure":
+def draw_forest(
+    fit: MetaAnalysisResult, *, arms: tuple[str, str] = ARM_NAMES, ax: "Axes | None" = None, **options: Any
+) -> "Figure":
     """Draw the forest plot of a meta-analysis.
 
     Parameters
     ----------
     fit : MetaAnalysisResult
         What is to be drawn.
+    arms : tuple of str
+        Names of arm 1 and arm 2, for the headings and for what the axis favours.
     ax : Axes, optional
         Where to draw.
     **options
@@ -193,17 +203,21 @@ def draw_forest(fit: MetaAnalysisResult, *, ax: "Axes | None" = None, **options:
     Figure
         The figure drawn on.
     """
-    rows, left = _study_rows(fit, fit.weights.tolist())
-    return _draw(fit, [*rows, *_pooled_rows(fit, _WORDS[fit.model], 100.0)], left, ax, options)
+    rows, left = _study_rows(fit, arms)
+    return _draw(fit, [*rows, *_pooled_rows(fit, _WORDS[fit.model], 100.0)], left, arms=arms, ax=ax, options=options)
 
 
-def draw_subgroups(found: "SubgroupAnalysisResult", *, ax: "Axes | None" = None, **options: Any) -> "Figure":
+def draw_subgroups(
+    found: "SubgroupAnalysisResult", *, arms: tuple[str, str] = ARM_NAMES, ax: "Axes | None" = None, **options: Any
+) -> "Figure":
     """Draw the forest plot of a subgroup analysis.
 
     Parameters
     ----------
     found : SubgroupAnalysisResult
         What is to be drawn.
+    arms : tuple of str
+        Names of arm 1 and arm 2, for the headings and for what the axis favours.
     ax : Axes, optional
         Where to draw.
     **options
@@ -216,7 +230,7 @@ def draw_subgroups(found: "SubgroupAnalysisResult", *, ax: "Axes | None" = None,
     """
     overall = found.overall
     groups = overall.studies()[list(found.by)].astype(str).agg(" / ".join, axis=1).tolist()
-    studies, left = _study_rows(overall, overall.weights.tolist())
+    studies, left = _study_rows(overall, arms)
     rows: list[Row] = []
     for level, fit in zip(found.levels, found.results, strict=True):
         members = [row for row, group in zip(studies, groups, strict=True) if group == level]
@@ -226,4 +240,4 @@ def draw_subgroups(found: "SubgroupAnalysisResult", *, ax: "Axes | None" = None,
     rows += _pooled_rows(overall, f"All studies: {_WORDS[overall.model].lower()}", 100.0)
     if found.test:
         rows.append({"kind": "text", "label": found.test_words()})
-    return _draw(overall, rows, left, ax, options)
+    return _draw(overall, rows, left, arms=arms, ax=ax, options=options)

@@ -21,8 +21,10 @@ __all__ = ["GlmmFit", "fit_glmm", "log_likelihood"]
 # 0, 0.2, 0.7 and 2 between studies. The fit from 0 also finds tau2 far below 0.04.
 STARTS = (0.0, 0.04, 0.5, 4.0)
 # Points tried in turn, in one dimension and in two, until the log-likelihood moves by less than QUADRATURE_TOLERANCE.
-POINTS = {1: (15, 31, 63, 127), 2: (11, 23, 47, 95)}
+POINTS = {1: (15, 31, 63, 127, 255), 2: (11, 23, 47, 95)}
 QUADRATURE_TOLERANCE = 1e-9
+# With all points used, an error of this size is still far below anything a likelihood can tell apart.
+QUADRATURE_LIMIT = 1e-5
 # A standard deviation of 30 on the log scale means odds that differ by factors of e^60: nothing is estimated any more.
 LARGEST_VARIANCE = 1e3
 # An effect further out than this, or known no better than this, on the log scale is no estimate.
@@ -201,10 +203,11 @@ def fit_glmm(model: GlmmModel, *, common: bool = False) -> GlmmFit:
     Examples
     --------
     >>> import numpy as np
+    >>> from metapeer.pooling.glmm_designs import build_model
     >>> tables = [np.array(x, dtype=float) for x in ([1, 4, 12], [20, 30, 60], [5, 9, 14], [20, 30, 60])]
     >>> fit = fit_glmm(build_model("OR", "CM.EL", tables))
     >>> round(fit.mu, 4), round(fit.se, 4), fit.tau2
-    (-0.5784, 0.3298, 0.0)
+    (-0.6192, 0.3412, 0.0)
     """
     _refuse_separation(model)
     ladder = POINTS[2 if model.level == "random" else 1]
@@ -278,11 +281,15 @@ def _refine(
             error = abs(peaks[0].value - max(before))
             if error < QUADRATURE_TOLERANCE * max(1.0, abs(peaks[0].value)):
                 break
+        if peaks[0].x[bounded].max(initial=0.0) > LARGEST_VARIANCE:
+            break  # running away, which `_vouch` explains
     else:
-        if len(ladder) > 1:
+        if error > QUADRATURE_LIMIT:
+            ends = (model.lowest | model.highest).all()
+            why = "; every study's counts lie at one end or the other, so that tau² has no bound" if ends else ""
             raise ConvergenceError(
                 f"the integral over the random effects still changes by {error:.2g} in log-likelihood at {points} "
-                f"quadrature points. Remedies:\n{_REMEDIES}"
+                f"quadrature points{why}. Remedies:\n{_REMEDIES}"
             )
     return peaks, points, error, steps
 

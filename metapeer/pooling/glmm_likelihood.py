@@ -360,7 +360,7 @@ def integrate(
     >>> study = Binomial(np.array([3.0]), np.array([10.0]))
     >>> found = integrate([study], mu=0.0, tau2=1.0, level=np.zeros(1), parameters=("mu", "tau2"), points=31)
     >>> round(float(np.exp(found.value[0])), 4), found.gradient[0].round(4)
-    (0.1118, array([-0.6116, -0.0917]))
+    (0.1163, array([-0.6123, -0.1533]))
     """
     tau, sigma = math.sqrt(tau2), math.sqrt(sigma2)
     k = level.size

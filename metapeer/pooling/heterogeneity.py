@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metapeer.pooling.intervals import Interval, chi2_quantile, chi2_tail, normal_quantile
-from metapeer.pooling.tau2_profile import profile_q
+from metapeer.pooling.intervals import Interval, chi2_tail, normal_quantile
 from metapeer.pooling.weighted import FloatArray, moments, total, trace_p
 
-__all__ = ["Heterogeneity", "cochran_q", "h2_from_tau2", "i2_from_h2", "i2_test_based", "q_profile", "typical_variance"]
+__all__ = ["Heterogeneity", "cochran_q", "h2_from_tau2", "i2_from_h2", "i2_test_based", "typical_variance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,40 +193,3 @@ def i2_test_based(q: float, k: int, level: float) -> Interval:
     half = normal_quantile(level) * se
     low, high = (i2_from_h2(math.exp(2.0 * max(0.0, log_h + sign * half))) for sign in (-1, 1))
     return Interval(low, high, level, method)
-
-
-def q_profile(yi: FloatArray, vi: FloatArray, level: float, X: FloatArray | None = None) -> Interval:
-    """Q-profile interval for tau2: every value whose generalised Q lies between two chi-squared quantiles.
-
-    Parameters
-    ----------
-    yi, vi : array of shape (k,)
-        Effects and their sampling variances.
-    level : float
-        Confidence level.
-    X : array of shape (k, p), optional
-        Design matrix; a column of ones when left out.
-
-    Returns
-    -------
-    Interval
-        The upper end has no cap. When even tau2 = 0 is too large for the data the set is empty, and `empty` says so.
-
-    References
-    ----------
-    Viechtbauer (2007), Stat Med 26:37-52.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> interval = q_profile(np.array([0.1, 0.3, 0.8]), np.array([0.02, 0.03, 0.04]), 0.95)
-    >>> round(interval.low, 4), round(interval.high, 3)
-    (0.0034, 5.102)
-    """
-    df = yi.size - (1 if X is None else X.shape[1])
-    tail = 0.5 * (1.0 - level)
-    high = profile_q(yi, vi, chi2_quantile(1.0 - tail, df), X)
-    if high is None:
-        return Interval(math.nan, math.nan, level, "Q-profile", empty=True)
-    low = profile_q(yi, vi, chi2_quantile(tail, df), X)
-    return Interval(low or 0.0, high, level, "Q-profile")

@@ -8,9 +8,18 @@ collapses; the corrections guard against that in three ways.
 import math
 from dataclasses import dataclass
 
+from metapeer.errors import ChoiceError
 from metapeer.pooling.intervals import Interval, normal_quantile, t_quantile, two_sided_p
+from metapeer.pooling.mean_intervals import (
+    fixed_weight_se,
+    henmi_copas,
+    kenward_roger,
+    mean_likelihood_interval,
+    mean_likelihood_p,
+)
+from metapeer.pooling.weighted import FloatArray
 
-__all__ = ["CI_METHODS", "CI_WORDS", "Inference", "infer"]
+__all__ = ["CI_METHODS", "FIXED_WEIGHTS", "Inference", "infer", "infer_specially"]
 
 CI_WORDS = {
     "z": "normal",
@@ -19,8 +28,14 @@ CI_WORDS = {
     "HK_se": "Hartung-Knapp, standard error not below the classic one",
     "HK_ci": "Hartung-Knapp or normal, whichever is wider",
     "HK_IQWiG6": "Hartung-Knapp, corrected when narrower than the DerSimonian-Laird interval",
+    "KR": "Kenward-Roger",
+    "HC": "Henmi-Copas",
+    "IVhet": "IVhet",
+    "PL": "profile likelihood",
 }
 CI_METHODS = tuple(CI_WORDS)
+FIXED_WEIGHTS = ("HC", "IVhet")
+"""Methods that keep the estimate and weights of a common effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,7 @@ def infer(
     level: float,
     dl_se: float | None = None,
 ) -> Inference:
-    """Make the interval and test that `method` asks for.
+    """Make a normal, t or Hartung-Knapp interval and its test.
 
     Parameters
     ----------
@@ -82,7 +97,7 @@ def infer(
     k : int
         Number of studies, at least 2 unless the method is "z".
     method : str
-        One of `CI_METHODS`.
+        "z", "t", or one of those that begin with "HK".
     level : float
         Confidence level.
     dl_se : float, optional
@@ -130,3 +145,72 @@ def infer(
             estimate, classic_se * math.sqrt(corrected), df, level, method, f"{words}; q not below 1 (IQWiG 6)"
         )
     return plain
+
+
+def infer_specially(
+    yi: FloatArray,
+    vi: FloatArray,
+    *,
+    estimate: float,
+    tau2: float,
+    tau2_method: str,
+    classic_se: float,
+    method: str,
+    level: float,
+) -> Inference:
+    """Make an interval and test that need more than an estimate and its standard error.
+
+    Parameters
+    ----------
+    yi, vi : array of shape (k,)
+        Effects and their sampling variances.
+    estimate : float
+        Pooled effect; the common-effect estimate for a method of `FIXED_WEIGHTS`.
+    tau2 : float
+        Between-study variance.
+    tau2_method : str
+        Its estimator.
+    classic_se : float
+        ``1 / sqrt(sum(w))``.
+    method : {"KR", "HC", "IVhet", "PL"}
+        What to make.
+    level : float
+        Confidence level.
+
+    Returns
+    -------
+    Inference
+        For "HC" and "PL" the test agrees with the interval; Henmi and Copas give no p value, so it is NaN.
+
+    Raises
+    ------
+    ChoiceError
+        If the method does not go with the estimator of tau2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> yi, vi = np.array([0.1, 0.3, 0.8]), np.array([0.02, 0.03, 0.04])
+    >>> found = infer_specially(
+    ...     yi, vi, estimate=0.38, tau2=0.0949, tau2_method="REML", classic_se=0.204, method="KR", level=0.95
+    ... )
+    >>> found.ci.method
+    'Kenward-Roger, t, 1.945 df'
+    """
+    needed = {"KR": "REML", "HC": "DL", "IVhet": "DL", "PL": "ML"}[method]
+    if tau2_method != needed:
+        raise ChoiceError(f"ci_method {method!r} goes with tau2_method {needed!r}, not {tau2_method!r}")
+    if method == "KR":
+        adjusted = kenward_roger(vi, tau2)
+        words = f"Kenward-Roger, t, {adjusted.df:.4g} df"
+        return _interval(estimate, adjusted.se, adjusted.df, level, "KR", words)
+    if method == "IVhet":
+        return _interval(estimate, fixed_weight_se(vi, tau2), None, level, "IVhet", "normal, IVhet variance")
+    if method == "HC":
+        se = fixed_weight_se(vi, tau2)
+        half = henmi_copas(yi, vi, level) * se
+        interval = Interval(estimate - half, estimate + half, level, "Henmi-Copas")
+        return Inference(se, interval, estimate / se, None, math.nan, "HC")
+    p_value = mean_likelihood_p(yi, vi)
+    interval = mean_likelihood_interval(yi, vi, level)
+    return Inference(classic_se, interval, estimate / classic_se, None, p_value, "PL")

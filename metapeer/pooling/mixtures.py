@@ -17,6 +17,7 @@ _GRID = 65
 """Points of the table from which searches start; they need only be nearer to the answer than to a wrong one."""
 _STEPS = 60
 _TOLERANCE = 1e-13
+_ROUNDING = 4 * float(np.finfo(np.float64).eps)
 _BLOCK = 4_000_000  # components evaluated at a time: 32 MB
 _PEAK = 1.0 / np.sqrt(2.0 * np.pi)
 
@@ -155,12 +156,13 @@ class Mixtures:
             bounded = np.isfinite(low) & np.isfinite(high)
             # Outside the bracket: halve it, or while one end is open walk towards it with growing steps.
             walk = x - np.sign(miss) * step
-            inside = (proposed > low) & (proposed < high) & (bounded | (np.abs(proposed - x) <= step))
+            inside = (proposed >= low) & (proposed <= high) & (bounded | (np.abs(proposed - x) <= step))
             with np.errstate(invalid="ignore"):
                 middle = np.where(bounded, 0.5 * (low + high), walk)
-            new = np.where(miss == 0, x, np.where(inside, proposed, middle))
+            exact = np.abs(miss) <= _ROUNDING
+            new = np.where(exact, x, np.where(inside, proposed, middle))
             step *= 2.0
-            done = np.abs(new - x) <= _TOLERANCE * (np.abs(new) + self.sds.min(axis=1)[:, None])
+            done = exact | (np.abs(new - x) <= _TOLERANCE * (np.abs(new) + self.sds.min(axis=1)[:, None]))
             x = new
             if done.all():
                 break

@@ -13,15 +13,27 @@ from numpy.typing import ArrayLike
 from metapeer.effects.measures import find_measure
 from metapeer.errors import ChoiceError, DataError, DataWarning, Fault, MetapeerError, check_choice
 from metapeer.formatting import count
-from metapeer.pooling.heterogeneity import cochran_q, h2_from_tau2, i2_from_h2, i2_test_based, q_profile
-from metapeer.pooling.inference import CI_METHODS, Inference, infer
+from metapeer.pooling.heterogeneity import Heterogeneity, cochran_q, h2_from_tau2, i2_from_h2, i2_test_based
+from metapeer.pooling.inference import CI_METHODS, FIXED_WEIGHTS, Inference, infer, infer_specially
 from metapeer.pooling.intervals import Interval, check_level, normal_quantile
-from metapeer.pooling.prediction import PREDICTION_METHODS, prediction_interval
+from metapeer.pooling.prediction import PREDICTION_METHODS, nnf_prediction_interval, prediction_interval
 from metapeer.pooling.results import MetaAnalysisResult
 from metapeer.pooling.tau2 import TAU2_METHODS, Tau2Estimate, estimate_tau2, tau2_dl
+from metapeer.pooling.tau2_intervals import TAU2_CI_METHODS, tau2_interval
 from metapeer.pooling.weighted import FloatArray, total
 
-__all__ = ["Effects", "MetaOptions", "Model", "Notes", "meta_analysis", "meta_options", "pool", "read_effects"]
+__all__ = [
+    "Effects",
+    "MetaOptions",
+    "Model",
+    "Notes",
+    "build_result",
+    "meta_analysis",
+    "meta_options",
+    "pool",
+    "read_effects",
+    "tell_dependence",
+]
 
 Model = Literal["random", "common"]
 MODELS = ("random", "common")
@@ -355,7 +367,7 @@ def _choose_ci_method(model: str, ci_method: str | None) -> str:
     return check_choice("ci_method", chosen, COMMON_CI_METHODS)
 
 
-def _build(
+def build_result(
     effects: Effects,
     *,
     model: str,
@@ -370,10 +382,49 @@ def _build(
     tau2_ci: Interval | None = None,
     prediction: Interval | None = None,
     prediction_method: str = "",
+    het: Heterogeneity | None = None,
+    weighting: str = "inverse variance",
 ) -> MetaAnalysisResult:
-    """Put the parts together; every number that follows from others is computed here and nowhere else."""
+    """Put the parts together; every number that follows from others is computed here and nowhere else.
+
+    Parameters
+    ----------
+    effects : Effects
+        What was pooled.
+    model, level
+        As in `meta_analysis`.
+    estimate : float
+        The pooled effect.
+    found : Inference
+        Its standard error, interval and test.
+    notes : Notes
+        What a reader must know.
+    weights : array of shape (k,)
+        In per cent.
+    hk_q : float, default NaN
+        Hartung-Knapp scale factor.
+    tau2 : Tau2Estimate, optional
+        Between-study variance; none under a common effect.
+    tau2_method : str, default ""
+        Its estimator.
+    tau2_ci : Interval, optional
+        Its interval.
+    prediction : Interval, optional
+        Interval for the true effect in a new trial.
+    prediction_method : str, default ""
+        Its code.
+    het : Heterogeneity, optional
+        Q about another estimate than the inverse-variance mean, when that is what was pooled.
+    weighting : str, default "inverse variance"
+        How studies were combined, in words.
+
+    Returns
+    -------
+    MetaAnalysisResult
+        Complete.
+    """
     k = effects.yi.size
-    het = cochran_q(effects.yi, effects.vi)
+    het = cochran_q(effects.yi, effects.vi) if het is None else het
     value = math.nan if tau2 is None else tau2.tau2
     h2 = h2_from_tau2(value, het.typical_variance)
     h2_q = het.Q / het.df if het.df else math.nan
@@ -423,6 +474,7 @@ def _build(
         weights=weights,
         excluded=effects.excluded,
         notes=tuple(notes.said),
+        weighting=weighting,
         data=effects.data,
     )
 
@@ -436,7 +488,7 @@ def _single_study(
     estimate = float(effects.yi[0])
     se = math.sqrt(effects.vi[0] + (0.0 if tau2 is None else tau2.tau2))
     found = infer(estimate=estimate, classic_se=se, hk_q=math.nan, k=1, method="z", level=level)
-    return _build(
+    return build_result(
         effects,
         model=model,
         estimate=estimate,
@@ -459,7 +511,16 @@ def _weighted_mean(yi: FloatArray, w: FloatArray) -> tuple[float, float, float]:
     return mean, 1.0 / math.sqrt(s1), float((w * residuals).dot(residuals)) / (yi.size - 1)
 
 
-def _tell_dependence(effects: Effects, notes: Notes) -> None:
+def tell_dependence(effects: Effects, notes: Notes) -> None:
+    """Warn of effects that come from the same trial.
+
+    Parameters
+    ----------
+    effects : Effects
+        What is pooled.
+    notes : Notes
+        Takes the warning.
+    """
     k, trials = effects.yi.size, len(set(effects.trials))
     if trials < k:
         notes.doubt(
@@ -494,17 +555,24 @@ class MetaOptions(TypedDict):
     tau2_method: str
     ci_method: str
     prediction_method: str | None
+    tau2_ci_method: str
     level: float
 
 
 def meta_options(
-    *, model: str, tau2_method: str, ci_method: str | None, prediction_method: str | None, level: float
+    *,
+    model: str,
+    tau2_method: str,
+    ci_method: str | None,
+    prediction_method: str | None,
+    level: float,
+    tau2_ci_method: str = "QP",
 ) -> MetaOptions:
     """Check the options of a meta-analysis before anything is computed.
 
     Parameters
     ----------
-    model, tau2_method, ci_method, prediction_method, level
+    model, tau2_method, ci_method, prediction_method, tau2_ci_method, level
         As in `meta_analysis`.
 
     Returns
@@ -530,6 +598,7 @@ def meta_options(
         "tau2_method": tau2_method,
         "ci_method": _choose_ci_method(model, ci_method),
         "prediction_method": prediction_method,
+        "tau2_ci_method": check_choice("tau2_ci_method", tau2_ci_method, TAU2_CI_METHODS),
         "level": check_level(level),
     }
 
@@ -541,6 +610,7 @@ def pool(
     tau2_method: str,
     ci_method: str,
     prediction_method: str | None,
+    tau2_ci_method: str,
     level: float,
     tau2: Tau2Estimate | None = None,
     warn: bool = True,
@@ -551,7 +621,7 @@ def pool(
     ----------
     effects : Effects
         From `read_effects`.
-    model, tau2_method, ci_method, prediction_method, level
+    model, tau2_method, ci_method, prediction_method, tau2_ci_method, level
         From `meta_options`.
     tau2 : Tau2Estimate, optional
         A between-study variance estimated elsewhere, such as one common to several subgroups.
@@ -576,66 +646,98 @@ def pool(
         raise DataError("no effect can be pooled: the table", faults or ["has no rows"])
     if k == 1:
         return _single_study(effects, model, tau2, tau2_method, level, notes)
-    _tell_dependence(effects, notes)
+    tell_dependence(effects, notes)
     if model == "common":
         w = 1.0 / vi
         estimate, se, _ = _weighted_mean(yi, w)
         found = infer(estimate=estimate, classic_se=se, hk_q=math.nan, k=k, method=ci_method, level=level)
-        result = _build(
-            effects,
-            model=model,
-            estimate=estimate,
-            found=found,
-            level=level,
-            notes=notes,
-            weights=100.0 / total(w) * w,
+        weights = 100.0 / total(w) * w
+        result = build_result(
+            effects, model=model, estimate=estimate, found=found, level=level, notes=notes, weights=weights
         )
     else:
-        shared = tau2 is not None
-        tau2 = estimate_tau2(yi, vi, tau2_method) if tau2 is None else tau2
-        w = 1.0 / (vi + tau2.tau2)
-        estimate, se, hk_q = _weighted_mean(yi, w)
+        options: MetaOptions = {
+            "model": model,
+            "tau2_method": tau2_method,
+            "ci_method": ci_method,
+            "prediction_method": prediction_method,
+            "tau2_ci_method": tau2_ci_method,
+            "level": level,
+        }
+        result = _pool_random(effects, options, tau2, notes)
+    if warn and notes.doubts:
+        notes.warn(stacklevel=3)
+    return result
+
+
+def _pool_random(
+    effects: Effects, options: MetaOptions, shared_tau2: Tau2Estimate | None, notes: Notes
+) -> MetaAnalysisResult:
+    """Pool two or more effects under random effects."""
+    yi, vi, k = effects.yi, effects.vi, effects.yi.size
+    ci_method, level, tau2_method = options["ci_method"], options["level"], options["tau2_method"]
+    tau2 = estimate_tau2(yi, vi, tau2_method) if shared_tau2 is None else shared_tau2
+    w = 1.0 / (vi + tau2.tau2)
+    estimate, se, hk_q = _weighted_mean(yi, w)
+    if ci_method in FIXED_WEIGHTS:
+        w = 1.0 / vi
+        estimate, _, _ = _weighted_mean(yi, w)
+    if ci_method in ("KR", "PL", *FIXED_WEIGHTS):
+        found = infer_specially(
+            yi,
+            vi,
+            estimate=estimate,
+            tau2=tau2.tau2,
+            tau2_method=tau2_method,
+            classic_se=se,
+            method=ci_method,
+            level=level,
+        )
+    else:
         dl_se = 1.0 / math.sqrt(total(1.0 / (vi + tau2_dl(yi, vi)))) if ci_method == "HK_IQWiG6" else None
         found = infer(estimate=estimate, classic_se=se, hk_q=hk_q, k=k, method=ci_method, level=level, dl_se=dl_se)
-        knapp = ci_method.startswith("HK")
-        asked = prediction_method or ("HK" if knapp else "V")
+    knapp = ci_method.startswith("HK")
+    asked = options["prediction_method"] or ("HK" if knapp else "KR" if ci_method == "KR" else "V")
+    if asked == "NNF":
+        prediction: Interval | None = nnf_prediction_interval(yi, vi, level)
+    else:
         prediction = prediction_interval(
             estimate=estimate,
             tau2=tau2.tau2,
-            classic_se=se,
+            classic_se=found.se if ci_method in FIXED_WEIGHTS else se,
             hk_se=found.se if knapp else se * math.sqrt(hk_q),
             k=k,
             method=asked,
             level=level,
+            vi=vi,
         )
-        if not shared:
-            _tell_maxima(tau2, tau2_method, notes)
-        tau2_ci = None if shared else q_profile(yi, vi, level)
-        if tau2_ci is not None and tau2_ci.empty:
-            notes.say("the Q-profile set for tau² is empty: the effects agree better than any tau² ≥ 0 allows")
-        _tell_collapse(found, hk_q, level, vi, notes)
-        if prediction is None:
-            notes.say(f"no prediction interval: {asked} has no degrees of freedom with {k} studies")
-        elif k < 5:
-            notes.say(f"the prediction interval rests on {k} studies; with fewer than five it is very uncertain")
-        result = _build(
-            effects,
-            model=model,
-            estimate=estimate,
-            found=found,
-            level=level,
-            notes=notes,
-            weights=100.0 / total(w) * w,
-            hk_q=hk_q,
-            tau2=tau2,
-            tau2_method=tau2_method,
-            tau2_ci=tau2_ci,
-            prediction=prediction,
-            prediction_method=asked,
-        )
-    if warn and notes.doubts:
-        notes.warn(stacklevel=3)
-    return result
+    tau2_ci = None
+    if shared_tau2 is None:
+        _tell_maxima(tau2, tau2_method, notes)
+        method = options["tau2_ci_method"]
+        tau2_ci = tau2_interval(yi, vi, tau2, method=method, tau2_method=tau2_method, level=level)
+        if tau2_ci.empty:
+            notes.say(f"the {tau2_ci.method} set for tau² is empty: the effects agree better than any tau² ≥ 0 allows")
+    _tell_collapse(found, hk_q, level, vi, notes)
+    if prediction is None:
+        notes.say(f"no prediction interval: {asked} has no degrees of freedom with {k} studies")
+    elif k < 5:
+        notes.say(f"the prediction interval rests on {k} studies; with fewer than five it is very uncertain")
+    return build_result(
+        effects,
+        model="random",
+        estimate=estimate,
+        found=found,
+        level=level,
+        notes=notes,
+        weights=100.0 / total(w) * w,
+        hk_q=hk_q,
+        tau2=tau2,
+        tau2_method=tau2_method,
+        tau2_ci=tau2_ci,
+        prediction=prediction,
+        prediction_method=asked,
+    )
 
 
 def meta_analysis(
@@ -650,6 +752,7 @@ def meta_analysis(
     tau2_method: str = "REML",
     ci_method: str | None = None,
     prediction_method: str | None = None,
+    tau2_ci_method: str = "QP",
     level: float = 0.95,
 ) -> MetaAnalysisResult:
     """Pool effects under a random-effects or common-effect model.
@@ -668,13 +771,18 @@ def meta_analysis(
     model : {"random", "common"}, default "random"
         Whether true effects are taken to vary between studies or to be one.
     tau2_method : str, default "REML"
-        Estimator of the between-study variance: REML, ML, DL, PM, EB, HE, HS or SJ.
+        Estimator of the between-study variance: REML, ML, DL, PM, EB, HE, HS, HSk, SJ, DL2, CA2, PMM, GENQ, GENQM,
+        DLIT or SJIT.
     ci_method : str, optional
-        Interval of the pooled effect: z, t, HK (Hartung-Knapp), HK_se, HK_ci or HK_IQWiG6. Default HK under random
-        effects, z under a common effect.
+        Interval of the pooled effect: z, t, HK (Hartung-Knapp), HK_se, HK_ci, HK_IQWiG6, KR (Kenward-Roger, with REML),
+        PL (profile likelihood, with ML), HC (Henmi-Copas, with DL) or IVhet (with DL); the last two keep the estimate
+        of a common effect. Default HK under random effects, z under a common effect.
     prediction_method : str, optional
-        Prediction interval: V, HTS, HK, HK-PR or S. By default t with k - 1 degrees of freedom and the standard error
-        of the confidence interval.
+        Prediction interval: V, HTS, HK, HK-PR, KR, KR-PR, NNF or S. By default t with the degrees of freedom and
+        standard error of the confidence interval.
+    tau2_ci_method : str, default "QP"
+        Interval of tau2, from which that of I² follows: QP (Q-profile), J (Jackson), BJ (Biggerstaff-Jackson), PL
+        (profile likelihood), Wald, Wald.log, Wald.sqrt or boot (parametric bootstrap).
     level : float, default 0.95
         Level of every interval.
 
@@ -709,7 +817,12 @@ def meta_analysis(
     (0.3463, [0.1141, 0.5785], 0.0331)
     """
     options = meta_options(
-        model=model, tau2_method=tau2_method, ci_method=ci_method, prediction_method=prediction_method, level=level
+        model=model,
+        tau2_method=tau2_method,
+        ci_method=ci_method,
+        prediction_method=prediction_method,
+        tau2_ci_method=tau2_ci_method,
+        level=level,
     )
     if data is not None:
         if not isinstance(data, pd.DataFrame):

@@ -98,7 +98,9 @@ def climb(surface: Surface, start: FloatArray, *, bounded: BoolArray, largest: f
     """
     x = start
     value, gradient, hessian = surface(x)
-    for steps in range(1, _STEPS + 1):
+    steps = 0
+    while steps < _STEPS:
+        steps += 1
         inner = ~(bounded & (x <= 0.0) & (gradient <= 0.0))
         step, length = _step(gradient, hessian, inner)
         if 0.5 * length**2 < _GAIN_TOLERANCE or x[bounded].max(initial=0.0) > largest:

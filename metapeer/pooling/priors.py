@@ -221,7 +221,8 @@ class Uniform(TauPrior):
 
     def log_density(self, tau: FloatArray) -> FloatArray:  # noqa: D102
         height = -math.log(self.end) if self.proper else 0.0
-        return np.where(tau <= self.end, height, -np.inf)
+        # exp(log(end)) may be a rounding error above the end.
+        return np.where(tau <= self.end * (1.0 + 1e-12), height, -np.inf)
 
     def cdf(self, tau: float) -> float:  # noqa: D102
         return min(tau / self.end, 1.0) if self.proper else tau

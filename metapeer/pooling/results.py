@@ -322,7 +322,7 @@ class MetaAnalysisResult(Printable):
         ax : matplotlib Axes, optional
             Where to draw; a new figure of the right height when left out.
         **options
-            Passed to `forest_plot`.
+            ``arms``, the names of the two arms, and anything that `forest_plot` takes.
 
         Returns
         -------

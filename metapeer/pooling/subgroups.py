@@ -11,7 +11,7 @@ from scipy.special import fdtrc
 
 from metapeer.errors import DataError, MetapeerError, check_choice
 from metapeer.formatting import Printable, TextTable, count, format_interval, format_level, format_number, format_p
-from metapeer.pooling.intervals import check_level, chi2_tail
+from metapeer.pooling.intervals import chi2_tail
 from metapeer.pooling.models import Effects, Model, Notes, meta_options, pool, read_effects
 from metapeer.pooling.results import MetaAnalysisResult, measure_of
 from metapeer.pooling.tau2 import Tau2Estimate, estimate_tau2
@@ -167,7 +167,7 @@ class SubgroupAnalysisResult(Printable):
         ax : matplotlib Axes, optional
             Where to draw; a new figure of the right height when left out.
         **options
-            Passed to `forest_plot`.
+            ``arms``, the names of the two arms, and anything that `forest_plot` takes.
 
         Returns
         -------
@@ -247,6 +247,7 @@ def subgroup_analysis(
     tau2_method: str = "REML",
     ci_method: str | None = None,
     prediction_method: str | None = None,
+    tau2_ci_method: str = "QP",
     level: float = 0.95,
 ) -> SubgroupAnalysisResult:
     """Pool subgroups of studies and test whether they differ.
@@ -261,7 +262,7 @@ def subgroup_analysis(
         Whether each subgroup has its own between-study variance or all share one. The test between subgroups is then
         Cochran's Q of the subgroup estimates, with the standard errors of their own intervals, or the Wald test of a
         meta-regression (F under Hartung-Knapp).
-    labels, measure, model, tau2_method, ci_method, prediction_method, level
+    labels, measure, model, tau2_method, ci_method, prediction_method, tau2_ci_method, level
         As in `meta_analysis`.
 
     Returns
@@ -301,7 +302,8 @@ def subgroup_analysis(
         tau2_method=tau2_method,
         ci_method=ci_method,
         prediction_method=prediction_method,
-        level=check_level(level),
+        tau2_ci_method=tau2_ci_method,
+        level=level,
     )
     if not isinstance(data, pd.DataFrame):
         raise MetapeerError(f"data is a {type(data).__name__}, not a DataFrame")

@@ -41,6 +41,11 @@ def datasets_root() -> Path:
     ------
     MetapeerError
         If neither is there.
+
+    Examples
+    --------
+    >>> (datasets_root() / "instruments.csv").is_file()
+    True
     """
     package = Path(str(files("metapeer")))
     candidates = (package / "_datasets", package.parent / "datasets")
@@ -75,6 +80,11 @@ def list_datasets() -> pd.DataFrame:
     DataFrame
         One row per review: ``name``, ``title``, ``trials``, ``rows``, ``usable_rows`` (those without an
         ``exclusion_reason``), ``published`` results, ``licence``.
+
+    Examples
+    --------
+    >>> list_datasets().set_index("name").loc["smit2023", ["trials", "rows", "published"]].tolist()
+    [28, 66, 3]
     """
     instruments = load_instruments()
     reviews = [_load(datasets_root() / name, instruments) for name in dataset_names()]
@@ -98,6 +108,11 @@ def load_instruments() -> pd.DataFrame:
     -------
     DataFrame
         The columns of `metapeer.records.schema.INSTRUMENTS`.
+
+    Examples
+    --------
+    >>> load_instruments().set_index("instrument").loc["CGI", "direction"]
+    'lower_better'
     """
     return read_table(datasets_root() / "instruments.csv", INSTRUMENTS, strict=True)
 
@@ -109,6 +124,11 @@ def load_claims() -> pd.DataFrame:
     -------
     DataFrame
         The columns of `metapeer.records.schema.CLAIMS`.
+
+    Examples
+    --------
+    >>> load_claims().set_index("claim_id").loc["white-symptoms", "statement"]
+    'no effect on clinical symptoms'
     """
     return read_table(datasets_root() / "claims.csv", CLAIMS, strict=True)
 

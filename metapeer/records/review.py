@@ -255,14 +255,14 @@ def _check_references(known: Mapping[str, ParsedTable], instruments: pd.DataFram
 def _complete(parsed: ParsedTable | None, table: Table, folder: str) -> pd.DataFrame:
     """Give a frame every column of its table, in order; columns of its own stand behind them."""
     frame = pd.DataFrame({LINE: pd.Series([], dtype="int64")}) if parsed is None else parsed.frame
+    no_number = pd.Series(float("nan"), index=frame.index, dtype=float)
+    no_text = pd.Series("", index=frame.index, dtype=str)
     columns = {}
     for field in table.fields:
         if field.name in frame:
             columns[field.name] = frame[field.name]
-        elif field.type in ("integer", "number"):
-            columns[field.name] = pd.Series(float("nan"), index=frame.index, dtype=float)
         else:
-            columns[field.name] = pd.Series("", index=frame.index, dtype=str)
+            columns[field.name] = no_number if field.type in ("integer", "number") else no_text
     columns |= {name: frame[name] for name in frame.columns if name not in table.names}
     complete = pd.DataFrame(columns)
     complete.attrs["source"] = f"{folder}/{table.name}.csv"

@@ -74,7 +74,8 @@ def judge_claim(claim: str, interval: Interval | None, *, margin: float = SMALL_
         if low > 0:
             return Judgement(verdict="supported", why=f"{shown} lies above zero")
         if high < margin:
-            return Judgement(verdict="not supported", why=f"{shown} includes zero and lies below {margin:g}")
+            where = "includes zero and lies below" if high >= 0 else "lies below zero, and so below"
+            return Judgement(verdict="not supported", why=f"{shown} {where} {margin:g}")
         return Judgement(verdict="undecided", why=f"{shown} includes zero and effects of {margin:g} or more")
     if claim == "larger":
         if low > 0:
@@ -88,7 +89,8 @@ def judge_claim(claim: str, interval: Interval | None, *, margin: float = SMALL_
         return Judgement(verdict="supported", why=f"{shown} includes zero")
     if -margin < low and high < margin:
         return Judgement(verdict="supported", why=f"{shown} lies within {-margin:g} and {margin:g}")
-    return Judgement(verdict="undecided", why=f"{shown} includes zero and effects of {margin:g} or more")
+    sizes = [f"{margin:g} or more"] * (high >= margin) + [f"{-margin:g} or less"] * (low <= -margin)
+    return Judgement(verdict="undecided", why=f"{shown} includes zero and effects of {' and of '.join(sizes)}")
 
 
 def compare_classes(first: MetaAnalysisResult, second: MetaAnalysisResult) -> tuple[Interval, str]:

@@ -10,8 +10,8 @@ from metapeer.errors import MetapeerError
 from metapeer.formatting import format_number
 from metapeer.pooling.results import MetaAnalysisResult, measure_of
 from metapeer.pooling.weighted import FloatArray
+from metapeer.reproduction.entries import QUANTITIES, Check, Recomputation
 from metapeer.reproduction.evidence import Store, effects_of, pool_effects, row_effects
-from metapeer.reproduction.ledger import QUANTITIES, Check, Recomputation
 from metapeer.reproduction.plan import Analysis, Method
 from metapeer.reproduction.rounding import Printed, find_inputs, reachable_range, read_printed
 

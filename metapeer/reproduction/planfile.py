@@ -290,10 +290,10 @@ def read_plan(
 
     Examples
     --------
-    >>> read_plan({"method": {"tau2_method": "RELM"}}, name="mine", published_ids=(), rows_of=lambda rows: None)
+    >>> read_plan({"method": {"i2": "tau"}}, name="mine", published_ids=(), rows_of=lambda rows: None)
     Traceback (most recent call last):
     metapeer.errors.DataError: mine/plan.toml has 1 problem
-      method: tau2_method 'RELM' is unknown. Did you mean 'REML'? Known: REML, ML, DL, PM, EB, HE, HS, SJ
+      method: i2 'tau' is unknown. Did you mean 'tau2'? Known: Q, tau2
     """
     reader = _Reader(name, published_ids, rows_of)
     reader.keys("plan.toml", raw, SECTIONS)

@@ -14,8 +14,9 @@ from metapeer.records.catalog import dataset_names, load_claims
 from metapeer.records.review import Review
 from metapeer.reproduction.claims import Judgement, compare_classes, judge_claim
 from metapeer.reproduction.compare import compare, explain_difference, within_rounding
+from metapeer.reproduction.entries import ClaimEntry, LedgerEntry, QuestionEntry, Recomputation, Verdict
 from metapeer.reproduction.evidence import Store, effects_of, evidence, evidence_words, pool_effects
-from metapeer.reproduction.ledger import ClaimEntry, Ledger, LedgerEntry, QuestionEntry, Recomputation, Verdict
+from metapeer.reproduction.ledger import Ledger
 from metapeer.reproduction.plan import Analysis, Claims, Plan, Question, Rows
 
 __all__ = ["reproduce"]

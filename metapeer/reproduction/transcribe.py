@@ -295,6 +295,17 @@ def check_transcription(review: str | Path, path: str | Path) -> TranscriptionRe
         missing source. Every fault is listed.
     MetapeerError
         If the review has no table to transcribe.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from metapeer import check_transcription, write_transcription_template
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_transcription_template("white2020", Path(folder, "white.csv"))
+    ...     found = check_transcription("white2020", Path(folder, "white.csv"))
+    >>> found.blank[:2], found.results
+    (('recovery', 'empowerment'), ())
     """
     store = Store()
     current = store.add(review)

@@ -474,5 +474,8 @@ def test_no_table_breaks_the_door(rows, measure, prefer):
 def test_every_measure_has_a_name_a_scale_and_a_null_value():
     for code, measure in MEASURES.items():
         assert measure.code == code
-        assert measure.null == (1.0 if measure.scale == "log" else 0.0)
+        if measure.has_null:
+            assert measure.null == (1.0 if measure.scale == "log" else 0.0)
+        else:
+            assert np.isnan(measure.null)
     assert find_measure("OR").display(np.log(0.5)) == pytest.approx(0.5)

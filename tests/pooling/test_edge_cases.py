@@ -344,7 +344,7 @@ def test_unusable_arguments_are_the_callers_fault(arguments):
         ("tau2_method", "RELM"),
         ("tau2_method", "reml"),
         ("ci_method", "knha"),
-        ("prediction_method", "KR"),
+        ("prediction_method", "KRR"),
         ("model", "fixed"),
         ("tau2_method", None),
     ],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from metapeer.errors import DataWarning
-from metapeer.pooling.heterogeneity import q_profile
+from metapeer.pooling.tau2_intervals import q_profile
 from metapeer.pooling.models import meta_analysis
 from metapeer.pooling.tau2 import TAU2_METHODS, estimate_tau2
 

@@ -63,6 +63,27 @@ def test_the_reason_gives_the_interval_with_its_own_level(claim):
     assert "90% CI -0.123 to 0.457" in judge_claim(claim, interval(-0.1234, 0.4567, 0.9)).why
 
 
+@pytest.mark.parametrize(
+    ("claim", "ends", "words"),
+    [
+        ("benefit", (0.1, 0.3), "lies above zero"),
+        ("benefit", (-0.1, 0.1), "includes zero and lies below 0.2"),
+        ("benefit", (-0.3, -0.1), "lies below zero, and so below 0.2"),
+        ("benefit", (-0.1, 0.3), "includes zero and effects of 0.2 or more"),
+        ("no_effect", (-0.1, 0.1), "lies within -0.2 and 0.2"),
+        ("no_effect", (-0.5, 0.1), "includes zero and effects of -0.2 or less"),
+        ("no_effect", (-0.5, 0.5), "includes zero and effects of 0.2 or more and of -0.2 or less"),
+        ("no_effect", (0.1, 0.3), "excludes zero"),
+        ("no_evidence", (-0.3, -0.1), "excludes zero"),
+        ("no_evidence", (-0.5, 0.5), "includes zero"),
+        ("larger", (-0.3, -0.1), "lies below zero"),
+        ("larger", (-0.1, 0.1), "includes zero"),
+    ],
+)
+def test_the_reason_is_true_of_the_interval(claim, ends, words):
+    assert judge_claim(claim, interval(*ends)).why.endswith(f"{ends[0]:.3f} to {ends[1]:.3f} {words}")
+
+
 ENDS = st.floats(-1, 1)
 
 

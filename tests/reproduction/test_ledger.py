@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from metapeer import ChoiceError, reproduce
-from metapeer.reproduction.ledger import QUANTITIES, VERDICTS, Ledger
+from metapeer.reproduction.entries import QUANTITIES, VERDICTS
+from metapeer.reproduction.ledger import Ledger
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import tomllib
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metapeer import DataError, MetapeerError, load_dataset, reproduce
@@ -227,6 +227,7 @@ SECTIONS = st.dictionaries(WORDS, VALUES, max_size=5)
 PLANS = st.dictionaries(WORDS, VALUES | SECTIONS | st.lists(SECTIONS, min_size=1, max_size=2), max_size=5)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # plans are large
 @given(PLANS)
 def test_whatever_a_plan_holds_only_the_errors_of_metapeer_escape(raw):
     try:
