@@ -173,9 +173,14 @@ def _range(f: LogDensity, grid: FloatArray, lift: float) -> tuple[list[float], f
     return sorted(cut for cut in cuts if low <= cut <= high), top
 
 
-def _integrate(f: LogDensity, grid: FloatArray, *, lift: float, width: float) -> _Panels:
-    """Cut the range into panels and halve them until each agrees with its halves."""
+def _integrate(f: LogDensity, grid: FloatArray, *, size: float, lift: float, width: float) -> _Panels:
+    """Cut the range into panels and halve them until each agrees with its halves.
+
+    `size` is the magnitude of the terms that the logarithms of the integrand are made of: their rounding errors set a
+    limit to agreement.
+    """
     cuts, top = _range(f, grid, lift)
+    agree = _AGREE + _ROUNDING * (size + abs(top))
     edges = np.concatenate(
         [np.linspace(a, b, max(2, math.ceil((b - a) / width) + 1))[:-1] for a, b in zip(cuts, cuts[1:], strict=False)]
         + [np.array(cuts[-1:])]
@@ -197,7 +202,7 @@ def _integrate(f: LogDensity, grid: FloatArray, *, lift: float, width: float) ->
         split = _moments(halves_low, halves_high, halves, lift)
         pairs = split.reshape(-1, 2, 3).sum(axis=1)
         total = settled + pairs.sum(axis=0)
-        good = (np.abs(pairs - whole) <= _AGREE * total).all(axis=1)
+        good = (np.abs(pairs - whole) <= agree * total).all(axis=1)
         chosen = np.repeat(good, 2)
         kept.append((halves_low[chosen], halves_high[chosen], halves[chosen]))
         settled = settled + pairs[good].sum(axis=0)
@@ -209,6 +214,10 @@ def _integrate(f: LogDensity, grid: FloatArray, *, lift: float, width: float) ->
     lows, highs, at = (np.concatenate(part) for part in zip(*kept, strict=True))
     order = np.argsort(lows)
     return _Panels(lows[order], highs[order], at[order], top)
+
+
+def _size(vi: FloatArray) -> float:
+    return float(np.abs(np.log(vi)).sum())
 
 
 def _moments(low: FloatArray, high: FloatArray, values: FloatArray, lift: float) -> FloatArray:
@@ -480,7 +489,7 @@ class Posterior:
             return np.asarray(log_likelihood(tau) + self.tau_prior.log_density(tau) + u)
 
         grid = _grid(self.yi, self.vi, self.tau_prior, NormalPrior(value, self.mu_prior.sd))
-        panels = _integrate(f, grid, lift=0.0, width=3.0)
+        panels = _integrate(f, grid, size=_size(self.vi), lift=0.0, width=3.0)
         start, end = math.exp(float(panels.low[0])), math.exp(float(grid[-1]))
         at_zero, at_end = (log_likelihood(np.array([0.0, end])) - panels.top).tolist()
         mass = float(panels.masses.sum()) + _times(self.tau_prior.cdf(start), at_zero)
@@ -583,7 +592,7 @@ def posterior(
         at = _condition(yi, vi, mu_prior, tau)
         return np.asarray(tau_prior.log_density(tau) + at.log_likelihood + 0.5 * np.log(at.precision))
 
-    panels = _integrate(lambda u: in_tau(u) + u, grid, lift=lift, width=width)
+    panels = _integrate(lambda u: in_tau(u) + u, grid, size=_size(vi), lift=lift, width=width)
     ends = _condition(yi, vi, mu_prior, np.array([0.0, end]))
     at_zero, at_end = (ends.log_likelihood - panels.top).tolist()
     below = _times(tau_prior.cdf(math.exp(float(panels.low[0]))), at_zero)

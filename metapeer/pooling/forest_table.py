@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from metapeer.effects.measures import ARMS, EVENTS
+from metapeer.effects.measures import ARMS, EVENTS, Measure
 from metapeer.formatting import format_interval, format_level, format_number, format_p
 from metapeer.plots.forest import forest_plot
 from metapeer.pooling.results import MetaAnalysisResult, measure_of
@@ -63,27 +63,37 @@ def _heterogeneity(fit: MetaAnalysisResult) -> str:
     )
 
 
+def _drawn(measure: Measure, value: float, variance: float) -> float:
+    """Place a value on the axis: `forest_plot` makes ratios of logarithms itself, other scales are undone here."""
+    return value if measure.scale == "log" else measure.display(value, variance)
+
+
 def _pooled_rows(fit: MetaAnalysisResult, label: str, weight: float) -> list[Row]:
+    measure = measure_of(fit.measure)
+
+    def drawn(value: float) -> float:
+        return _drawn(measure, value, fit.se**2)
+
     rows: list[Row] = [
         {
             "kind": "summary",
             "label": label,
-            "estimate": fit.estimate,
-            "ci_low": fit.ci.low,
-            "ci_high": fit.ci.high,
+            "estimate": drawn(fit.estimate),
+            "ci_low": drawn(fit.ci.low),
+            "ci_high": drawn(fit.ci.high),
             "weight": weight,
         }
     ]
     if fit.prediction_interval is not None:
         low, high = fit.prediction_interval
-        measure = measure_of(fit.measure)
+        shown = format_interval(measure.display(low, fit.se**2), measure.display(high, fit.se**2))
         rows.append(
             {
                 "kind": "prediction",
                 "label": f"{format_level(fit.level)} prediction interval",
-                "ci_low": low,
-                "ci_high": high,
-                "effect": f"({format_interval(measure.display(low), measure.display(high))})",
+                "ci_low": drawn(low),
+                "ci_high": drawn(high),
+                "effect": f"({shown})",
             }
         )
     text = _heterogeneity(fit)
@@ -93,13 +103,15 @@ def _pooled_rows(fit: MetaAnalysisResult, label: str, weight: float) -> list[Row
 def _study_rows(fit: MetaAnalysisResult, arms: tuple[str, str]) -> tuple[list[Row], dict[str, tuple[str, str]]]:
     studies = fit.studies()
     text, left = _arm_columns(studies, arms)
+    measure = measure_of(fit.measure)
     rows: list[Row] = [
         {
             "kind": "study",
             "label": studies["label"].iloc[i],
-            "estimate": studies["yi"].iloc[i],
-            "ci_low": studies["ci_low"].iloc[i],
-            "ci_high": studies["ci_high"].iloc[i],
+            **{
+                name: _drawn(measure, studies[column].iloc[i], float(fit.vi[i]))
+                for name, column in (("estimate", "yi"), ("ci_low", "ci_low"), ("ci_high", "ci_high"))
+            },
             "weight": studies["weight"].iloc[i],
             **{str(column): text[column].iloc[i] for column in text},
         }
@@ -147,6 +159,15 @@ def _favours(fit: MetaAnalysisResult, arms: tuple[str, str]) -> tuple[str, str] 
     return {"arm1": (two, one), "arm2": (one, two)}.get(fit.positive_favours)
 
 
+def _lines(fit: MetaAnalysisResult) -> Row:
+    """Lines of no effect and of the pooled effect; the latter stands alone where no value means no effect."""
+    measure = measure_of(fit.measure)
+    pooled = None if math.isnan(fit.estimate) else _drawn(measure, fit.estimate, fit.se**2)
+    if not measure.has_null and pooled is not None:
+        return {"null_value": pooled, "reference": None}
+    return {"reference": pooled}
+
+
 def _draw(
     fit: MetaAnalysisResult,
     rows: list[Row],
@@ -161,11 +182,10 @@ def _draw(
     frame = _frame(rows)
     has_effect = "effect" in frame
     if has_effect:
+        show = measure.display if measure.scale == "log" else float
         blank = frame["effect"] == ""
         shown = [
-            f"{format_number(measure.display(e))} ({format_interval(measure.display(lo), measure.display(hi))})"
-            if kind in ("study", "summary")
-            else ""
+            f"{format_number(show(e))} ({format_interval(show(lo), show(hi))})" if kind in ("study", "summary") else ""
             for e, lo, hi, kind in zip(frame["estimate"], frame["ci_low"], frame["ci_high"], frame["kind"], strict=True)
         ]
         frame["effect"] = np.where(blank, shown, frame["effect"])
@@ -174,7 +194,7 @@ def _draw(
         "axis_label": label,
         "log_scale": measure.scale == "log",
         "favours": _favours(fit, arms),
-        "reference": None if math.isnan(fit.estimate) else fit.estimate,
+        **_lines(fit),
         "level": fit.level,
         "notes": [f"Pooled interval: {fit.ci.method}. Study intervals: normal."],
         **options,

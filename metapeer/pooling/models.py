@@ -17,6 +17,7 @@ from metapeer.pooling.heterogeneity import Heterogeneity, cochran_q, h2_from_tau
 from metapeer.pooling.inference import CI_METHODS, FIXED_WEIGHTS, Inference, infer, infer_specially
 from metapeer.pooling.intervals import Interval, check_level, normal_quantile
 from metapeer.pooling.prediction import PREDICTION_METHODS, nnf_prediction_interval, prediction_interval
+from metapeer.pooling.presets import PRESETS
 from metapeer.pooling.results import MetaAnalysisResult
 from metapeer.pooling.tau2 import TAU2_METHODS, Tau2Estimate, estimate_tau2, tau2_dl
 from metapeer.pooling.tau2_intervals import TAU2_CI_METHODS, tau2_interval
@@ -38,6 +39,8 @@ __all__ = [
 Model = Literal["random", "common"]
 MODELS = ("random", "common")
 COMMON_CI_METHODS = ("z", "t")
+DISAGREEMENT = 25.0
+"""Points of I² by which estimators of tau² may differ unremarked: the width of Higgins et al.'s (2003) bands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -428,6 +431,12 @@ def build_result(
     value = math.nan if tau2 is None else tau2.tau2
     h2 = h2_from_tau2(value, het.typical_variance)
     h2_q = het.Q / het.df if het.df else math.nan
+    if tau2 is not None and abs(i2_from_h2(h2) - i2_from_h2(h2_q)) > DISAGREEMENT:
+        dl = max(0.0, h2_q - 1.0) * het.typical_variance
+        notes.say(
+            f"estimators of tau² disagree: {tau2_method} gives {value:.4g}, DerSimonian-Laird {dl:.4g} (I² "
+            f"{i2_from_h2(h2):.0f}% against {i2_from_h2(h2_q):.0f}%)"
+        )
     i2_ci = None
     if tau2_ci is not None:
         low, high = (i2_from_h2(h2_from_tau2(end, het.typical_variance)) for end in tau2_ci)
@@ -557,49 +566,57 @@ class MetaOptions(TypedDict):
     prediction_method: str | None
     tau2_ci_method: str
     level: float
+    preset: str
 
 
 def meta_options(
     *,
     model: str,
-    tau2_method: str,
-    ci_method: str | None,
-    prediction_method: str | None,
-    level: float,
+    tau2_method: str | None = None,
+    ci_method: str | None = None,
+    prediction_method: str | None = None,
     tau2_ci_method: str = "QP",
+    level: float = 0.95,
+    preset: str | None = None,
 ) -> MetaOptions:
-    """Check the options of a meta-analysis before anything is computed.
+    """Check the options of a meta-analysis before anything is computed, and fill in the defaults.
 
     Parameters
     ----------
-    model, tau2_method, ci_method, prediction_method, tau2_ci_method, level
+    model, tau2_method, ci_method, prediction_method, tau2_ci_method, level, preset
         As in `meta_analysis`.
 
     Returns
     -------
     MetaOptions
-        With `ci_method` filled in.
+        With `tau2_method` and `ci_method` filled in.
 
     Raises
     ------
     ChoiceError
-        If an option is unknown.
+        If an option is unknown, or has no effect with the others.
     MetapeerError
         If `level` is not between 0 and 1.
     """
     check_choice("model", model, MODELS)
-    check_choice("tau2_method", tau2_method, TAU2_METHODS)
+    if preset is not None:
+        defaults = PRESETS[check_choice("preset", preset, PRESETS)]
+        if model == "random":
+            tau2_method = tau2_method or defaults.tau2_method
+            ci_method = ci_method or defaults.ci_method
+            prediction_method = prediction_method or defaults.prediction_method
     if prediction_method is not None:
         check_choice("prediction_method", prediction_method, PREDICTION_METHODS)
         if model == "common":
             raise ChoiceError("prediction_method has no effect under a common effect; leave it out")
     return {
         "model": model,
-        "tau2_method": tau2_method,
+        "tau2_method": check_choice("tau2_method", tau2_method or "REML", TAU2_METHODS),
         "ci_method": _choose_ci_method(model, ci_method),
         "prediction_method": prediction_method,
         "tau2_ci_method": check_choice("tau2_ci_method", tau2_ci_method, TAU2_CI_METHODS),
         "level": check_level(level),
+        "preset": preset or "",
     }
 
 
@@ -612,6 +629,7 @@ def pool(
     prediction_method: str | None,
     tau2_ci_method: str,
     level: float,
+    preset: str,
     tau2: Tau2Estimate | None = None,
     warn: bool = True,
 ) -> MetaAnalysisResult:
@@ -621,7 +639,7 @@ def pool(
     ----------
     effects : Effects
         From `read_effects`.
-    model, tau2_method, ci_method, prediction_method, tau2_ci_method, level
+    model, tau2_method, ci_method, prediction_method, tau2_ci_method, level, preset
         From `meta_options`.
     tau2 : Tau2Estimate, optional
         A between-study variance estimated elsewhere, such as one common to several subgroups.
@@ -646,6 +664,9 @@ def pool(
         raise DataError("no effect can be pooled: the table", faults or ["has no rows"])
     if k == 1:
         return _single_study(effects, model, tau2, tau2_method, level, notes)
+    if preset:
+        unverified = PRESETS[preset].unverified
+        notes.say(f"defaults of preset {preset!r}{f' (not verified: {unverified})' if unverified else ''}")
     tell_dependence(effects, notes)
     if model == "common":
         w = 1.0 / vi
@@ -663,6 +684,7 @@ def pool(
             "prediction_method": prediction_method,
             "tau2_ci_method": tau2_ci_method,
             "level": level,
+            "preset": preset,
         }
         result = _pool_random(effects, options, tau2, notes)
     if warn and notes.doubts:
@@ -749,11 +771,12 @@ def meta_analysis(
     labels: str | Sequence[str] | None = None,
     measure: str | None = None,
     model: Model = "random",
-    tau2_method: str = "REML",
+    tau2_method: str | None = None,
     ci_method: str | None = None,
     prediction_method: str | None = None,
     tau2_ci_method: str = "QP",
     level: float = 0.95,
+    preset: str | None = None,
 ) -> MetaAnalysisResult:
     """Pool effects under a random-effects or common-effect model.
 
@@ -770,9 +793,9 @@ def meta_analysis(
         The effect measure, such as ``"SMD"``, when the table does not say.
     model : {"random", "common"}, default "random"
         Whether true effects are taken to vary between studies or to be one.
-    tau2_method : str, default "REML"
-        Estimator of the between-study variance: REML, ML, DL, PM, EB, HE, HS, HSk, SJ, DL2, CA2, PMM, GENQ, GENQM,
-        DLIT or SJIT.
+    tau2_method : str, optional
+        Estimator of the between-study variance: REML (the default), ML, DL, PM, EB, HE, HS, HSk, SJ, DL2, CA2, PMM,
+        GENQ, GENQM, DLIT or SJIT.
     ci_method : str, optional
         Interval of the pooled effect: z, t, HK (Hartung-Knapp), HK_se, HK_ci, HK_IQWiG6, KR (Kenward-Roger, with REML),
         PL (profile likelihood, with ML), HC (Henmi-Copas, with DL) or IVhet (with DL); the last two keep the estimate
@@ -785,6 +808,8 @@ def meta_analysis(
         (profile likelihood), Wald, Wald.log, Wald.sqrt or boot (parametric bootstrap).
     level : float, default 0.95
         Level of every interval.
+    preset : str, optional
+        Defaults of other software: revman5, revman, metafor, meta, stata, cma or metapsy. What is given overrides it.
 
     Returns
     -------
@@ -823,6 +848,7 @@ def meta_analysis(
         prediction_method=prediction_method,
         tau2_ci_method=tau2_ci_method,
         level=level,
+        preset=preset,
     )
     if data is not None:
         if not isinstance(data, pd.DataFrame):

@@ -14,6 +14,7 @@ Surface = Callable[[FloatArray], tuple[float, FloatArray, FloatArray]]
 
 # Half the squared length of a Newton step in standard errors: what the log-likelihood could still gain.
 _GAIN_TOLERANCE = 1e-15
+_NEAR = 1e-4  # a gradient this short, in standard errors, is where whole Newton steps converge
 _STEPS = 200
 _HALVINGS = 40
 
@@ -32,10 +33,12 @@ class Peak:
         Its derivatives.
     inner : array of bool, shape (p,)
         Parameters that are not held by their boundary.
+    step : array of shape (p,)
+        The Newton step from there.
     length : float
-        Length of the gradient over those, in standard errors; near 0 at a maximum.
+        Length of the gradient over the inner parameters, in standard errors; near 0 at a maximum.
     steps : int
-        Steps taken.
+        Steps taken, and one for the start.
     """
 
     x: FloatArray
@@ -43,6 +46,7 @@ class Peak:
     gradient: FloatArray
     hessian: FloatArray
     inner: BoolArray
+    step: FloatArray
     length: float
     steps: int
 
@@ -96,28 +100,38 @@ def climb(surface: Surface, start: FloatArray, *, bounded: BoolArray, largest: f
     >>> peak.x.tolist(), peak.inner.tolist()
     ([2.0, 0.0], [True, False])
     """
-    x = start
-    value, gradient, hessian = surface(x)
-    steps = 0
-    while steps < _STEPS:
-        steps += 1
-        inner = ~(bounded & (x <= 0.0) & (gradient <= 0.0))
-        step, length = _step(gradient, hessian, inner)
-        if 0.5 * length**2 < _GAIN_TOLERANCE or x[bounded].max(initial=0.0) > largest:
-            break
+    here = _look(surface, start, bounded, 1)
+    while (
+        here.steps < _STEPS and 0.5 * here.length**2 >= _GAIN_TOLERANCE and here.x[bounded].max(initial=0.0) <= largest
+    ):
         # Log odds and log rates move by 2 at most, a variance to three times itself or up by 1.
-        longest = np.where(bounded, np.maximum(1.0, 2.0 * x), 2.0)
-        step *= min(1.0, float(np.min(longest / np.maximum(np.abs(step), 1e-300))))
+        longest = np.where(bounded, np.maximum(1.0, 2.0 * here.x), 2.0)
+        step = here.step * min(1.0, float(np.min(longest / np.maximum(np.abs(here.step), 1e-300))))
         for halving in range(_HALVINGS):
-            tried = x + step * 0.5**halving
-            tried[bounded] = np.maximum(tried[bounded], 0.0)
-            new = surface(tried)
-            if new[0] > value:
+            there = _look(surface, _kept_in(here.x + step * 0.5**halving, bounded), bounded, here.steps + 1)
+            if there.value > here.value:
                 break
         else:
             break  # no step gains anything that double precision can show
-        x, (value, gradient, hessian) = tried, new
-    return Peak(x, value, gradient, hessian, inner, length, steps)
+        here = there
+    # The value no longer tells better from worse, but the gradient does: one or two whole steps more.
+    for _ in range(2):
+        there = _look(surface, _kept_in(here.x + here.step, bounded), bounded, here.steps + 1)
+        if not (here.length < _NEAR and there.length < here.length):
+            break
+        here = there
+    return here
+
+
+def _kept_in(x: FloatArray, bounded: BoolArray) -> FloatArray:
+    return np.where(bounded, np.maximum(x, 0.0), x)
+
+
+def _look(surface: Surface, x: FloatArray, bounded: BoolArray, steps: int) -> Peak:
+    value, gradient, hessian = surface(x)
+    inner = ~(bounded & (x <= 0.0) & (gradient <= 0.0))
+    step, length = _step(gradient, hessian, inner)
+    return Peak(x, value, gradient, hessian, inner, step, length, steps)
 
 
 def _step(gradient: FloatArray, hessian: FloatArray, inner: BoolArray) -> tuple[FloatArray, float]:

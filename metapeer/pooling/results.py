@@ -249,13 +249,13 @@ class MetaAnalysisResult(Printable):
         name = self.measure or "effect"
 
         def shown(value: float) -> str:
-            return format_number(measure.display(value), 3)
+            return format_number(measure.display(value, self.se**2), 3)
 
         def between(interval: Interval | None) -> str:
             low, high = _ends(interval)
-            return format_interval(measure.display(low), measure.display(high), digits=3)
+            return format_interval(measure.display(low, self.se**2), measure.display(high, self.se**2), digits=3)
 
-        test = "" if math.isnan(self.p_value) else f"; p {_p_words(self.p_value)}"
+        test = "" if math.isnan(self.p_value) or not measure.has_null else f"; p {_p_words(self.p_value)}"
         rows = [
             (
                 f"{name} ({level} CI)",
@@ -264,10 +264,10 @@ class MetaAnalysisResult(Printable):
                 f"{self.ci.method}{test}",
             )
         ]
-        if measure.scale == "log":
+        if measure.scale != "identity":
             rows.append(
                 (
-                    f"log {name}",
+                    f"{measure.scale} {name}",
                     format_number(self.estimate, 4),
                     format_interval(self.ci.low, self.ci.high, 4),
                     "as pooled",

@@ -117,8 +117,8 @@ class SubgroupAnalysisResult(Printable):
         measure = measure_of(overall.measure)
         level = format_level(overall.level)
 
-        def shown(low: float, high: float) -> str:
-            return format_interval(measure.display(low), measure.display(high), 2)
+        def shown(variance: float, low: float, high: float) -> str:
+            return format_interval(measure.display(low, variance), measure.display(high, variance), 2)
 
         rows = []
         for name, fit in zip((*self.levels, "overall"), (*self.results, overall), strict=True):
@@ -128,9 +128,9 @@ class SubgroupAnalysisResult(Printable):
                     name,
                     str(fit.k),
                     str(fit.trials),
-                    format_number(measure.display(fit.estimate), 2),
-                    shown(*fit.ci),
-                    "NA" if prediction is None else shown(*prediction),
+                    format_number(measure.display(fit.estimate, fit.se**2), 2),
+                    shown(fit.se**2, *fit.ci),
+                    "NA" if prediction is None else shown(fit.se**2, *prediction),
                     format_number(fit.tau2, 4),
                     "NA" if math.isnan(fit.I2) else f"{format_number(fit.I2, 0)}%",
                     "NA" if math.isnan(fit.I2_Q) else f"{format_number(fit.I2_Q, 0)}%",
@@ -244,11 +244,12 @@ def subgroup_analysis(
     labels: str | Sequence[str] | None = None,
     measure: str | None = None,
     model: Model = "random",
-    tau2_method: str = "REML",
+    tau2_method: str | None = None,
     ci_method: str | None = None,
     prediction_method: str | None = None,
     tau2_ci_method: str = "QP",
     level: float = 0.95,
+    preset: str | None = None,
 ) -> SubgroupAnalysisResult:
     """Pool subgroups of studies and test whether they differ.
 
@@ -262,7 +263,7 @@ def subgroup_analysis(
         Whether each subgroup has its own between-study variance or all share one. The test between subgroups is then
         Cochran's Q of the subgroup estimates, with the standard errors of their own intervals, or the Wald test of a
         meta-regression (F under Hartung-Knapp).
-    labels, measure, model, tau2_method, ci_method, prediction_method, tau2_ci_method, level
+    labels, measure, model, tau2_method, ci_method, prediction_method, tau2_ci_method, level, preset
         As in `meta_analysis`.
 
     Returns
@@ -304,6 +305,7 @@ def subgroup_analysis(
         prediction_method=prediction_method,
         tau2_ci_method=tau2_ci_method,
         level=level,
+        preset=preset,
     )
     if not isinstance(data, pd.DataFrame):
         raise MetapeerError(f"data is a {type(data).__name__}, not a DataFrame")
@@ -333,7 +335,7 @@ def subgroup_analysis(
     if tau2 == "common" and model == "random":
         if len(names) <= len(levels):
             raise DataError("the table", ["a common tau² needs at least one subgroup with two studies"])
-        shared = estimate_tau2(whole.yi, whole.vi, tau2_method, X)
+        shared = estimate_tau2(whole.yi, whole.vi, options["tau2_method"], X)
     results = tuple(pool(whole.rows(chosen), **options, tau2=shared, warn=False) for chosen in members)
 
     test, statistic, df, df2, p_value = "", math.nan, float(len(levels) - 1), math.nan, math.nan

@@ -17,6 +17,12 @@ SAME_RESULT = ("study_id", "comparison", "outcome", "instrument", "timepoint", "
 WAYS_TO_AN_EFFECT = {
     "arm means": ("n1", "mean1", "sd1", "n2", "mean2", "sd2"),
     "arm events": ("events1", "total1", "events2", "total2"),
+    "arm events in person-time": ("events1", "time1", "events2", "time2"),
+    "observed minus expected events": ("oe", "v"),
+    "events of one group": ("events", "total"),
+    "events of one group in person-time": ("events", "time"),
+    "mean of one group": ("mean", "sd", "n"),
+    "correlation": ("r", "n"),
     "a reported effect and its standard error": ("es", "es_se"),
     "a reported effect and its interval": ("es", "es_ci_low", "es_ci_high"),
     "a reported effect and its p value": ("es", "p_value"),

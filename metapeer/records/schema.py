@@ -388,6 +388,25 @@ _EFFECT = (
     Field(name="sei", type="number", above=0, description="its standard error, the square root of vi"),
 )
 
+# Events in person-time, log-rank statistics and single groups: no bundled review has them, a table of one's own may.
+_RATES_AND_GROUPS = (
+    Field(name="time1", type="number", above=0, description="person-time of the peer support arm, in any one unit"),
+    Field(name="time2", type="number", above=0, description="person-time of the comparison arm, in the same unit"),
+    Field(
+        name="oe",
+        type="number",
+        description="observed minus expected events of the peer support arm, by a log-rank test",
+    ),
+    Field(name="v", type="number", above=0, description="variance of oe"),
+    Field(name="events", type="integer", minimum=0, description="events in a single group; at most total"),
+    Field(name="total", type="integer", minimum=1, description="participants of a single group at risk"),
+    Field(name="time", type="number", above=0, description="person-time of a single group"),
+    Field(name="mean", type="number", description="mean of a single group"),
+    Field(name="sd", type="number", above=0, description="standard deviation of a single group"),
+    Field(name="r", type="number", minimum=-1, maximum=1, description="correlation in a single group"),
+    Field(name="n", type="integer", minimum=2, description="participants behind mean and sd, or behind r"),
+)
+
 EXTRACTION = Table(
     name="extraction",
     description="One row of a table of your own: the columns of outcomes and, beside them, those of trials, "
@@ -399,6 +418,7 @@ EXTRACTION = Table(
         for field in (
             *OUTCOMES.fields,
             *_EFFECT,
+            *_RATES_AND_GROUPS,
             *(field for field in TRIALS.fields if field.name not in OUTCOMES.names),
         )
     ),

@@ -19,9 +19,9 @@ MODULES = [
 ]
 
 # Closed formulas: all that differs is the order of operations, and that R's J is a difference of two lgammas. R's
-# minimiser stops early in the quantile estimation, and its integrals in the Box-Cox method at 1e-11; the Student
+# minimiser stops early in the quantile estimation, and finds the power of the Box-Cox method to 1e-8; the Student
 # quantiles of two libraries differ in their last digits.
-RTOL = {"quantiles mcgrath_qe": 5e-5, "quantiles mcgrath_bc": 1e-8, "t from p": 1e-11, "other": 1e-13}
+RTOL = {"quantiles mcgrath_qe": 5e-5, "quantiles mcgrath_bc": 1e-7, "t from p": 1e-11, "other": 1e-13}
 
 
 def _column(data, name):

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -120,7 +121,7 @@ def test_a_proportion_favours_no_arm_and_has_no_value_of_no_effect():
 def test_every_scale_in_the_register_increases_and_keeps_missing_missing():
     for measure in MEASURES.values():
         shown = [measure.display(yi, 0.01) for yi in np.linspace(0.0, 1.5, 50)]
-        assert all(b >= a for a, b in zip(shown, shown[1:], strict=False))
+        assert all(b >= a for a, b in pairwise(shown))
         assert shown[-1] > shown[0]
         assert math.isnan(measure.display(math.nan, 0.01))
     assert {measure.scale for measure in MEASURES.values()} == set(SCALES)

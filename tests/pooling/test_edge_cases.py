@@ -346,7 +346,7 @@ def test_unusable_arguments_are_the_callers_fault(arguments):
         ("ci_method", "knha"),
         ("prediction_method", "KRR"),
         ("model", "fixed"),
-        ("tau2_method", None),
+        ("tau2_method", 7),
     ],
 )
 def test_an_unknown_option_is_refused_by_name(option, value):

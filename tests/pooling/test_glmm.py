@@ -1,7 +1,10 @@
+# ruff: noqa: SIM300  (Q and I2 are quantities, not constants: nothing here is written the wrong way round)
 """Generalised linear mixed models against R, and what they do with data that trip other software."""
 
+import json
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,13 +18,14 @@ from metapeer.pooling.glmm import fit_glmm, log_likelihood
 from metapeer.pooling.glmm_designs import build_model, heterogeneity
 from metapeer.pooling.glmm_models import glmm_meta_analysis
 
-from .conftest import read_golden
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "glmm.json").read_text(encoding="utf-8"))
 
 # lme4 stops when its optimiser sees no gain, and rests on 7 quadrature points: good to about 1e-3 of a standard error,
 # and to 1e-3 of tau2 (the reference's own note). The worst here are off by 8e-4 and 5e-4 (dong).
 LME4 = 1e-3
-# Laplace's approximation, which lme4 falls back to with two random effects, is off by up to a fiftieth.
-LAPLACE = 0.02
+# Laplace's approximation, which lme4 falls back to with two random effects: off by 6e-3 of a standard error, and by 2%
+# of tau2, where events are few (collins).
+LAPLACE = 0.01
 # The grid sums are converged to 1e-9 or better in log-likelihood; their optimum and numerical Hessian to this.
 GRID = 2e-5
 
@@ -42,7 +46,7 @@ EVERY = [*MODELS, ("PLO", None), ("IRLN", None)]
 
 
 def table(name):
-    return pd.DataFrame(read_golden("glmm")["data"][name])
+    return pd.DataFrame(GOLDEN["data"][name])
 
 
 def fitted(row, **options):
@@ -61,11 +65,12 @@ def test_estimates_are_metafors(row):
     laplace = row["model"] == "UM.RS" and row["effects"] == "random"
     near = LAPLACE if laplace else LME4
     assert found.estimate == pytest.approx(row["estimate"], abs=near * row["se"])
-    assert found.tau2 == pytest.approx(row["tau2"], rel=2 * near, abs=1e-4)
+    assert found.tau2 == pytest.approx(row["tau2"], rel=3 * near, abs=1e-4)
     if row["sigma2"] is not None:
-        assert found.level_variance == pytest.approx(row["sigma2"], rel=2 * near, abs=1e-4)
+        assert found.level_variance == pytest.approx(row["sigma2"], rel=3 * near, abs=1e-4)
     if row["data"] != "rate":  # see the next test
-        assert found.se == pytest.approx(row["se"], rel=near)
+        # metafor's standard errors of CM.EL come from a numerical Hessian, which is off by up to 1.1e-3 (collins).
+        assert found.se == pytest.approx(row["se"], rel=2 * near if row["model"] == "CM.EL" else near)
 
 
 def test_standard_error_of_a_mean_rate_is_not_lme4s_which_is_below_what_tau2_alone_implies():
@@ -79,20 +84,17 @@ def test_standard_error_of_a_mean_rate_is_not_lme4s_which_is_below_what_tau2_alo
 
 
 def metafor_rows():
-    content = read_golden("glmm")["metafor"]
+    content = GOLDEN["metafor"]
     return [dict(zip(content["columns"], r, strict=True)) for r in content["rows"]]
 
 
-@pytest.mark.golden("glmm", "metafor", effects=("common",))
+@pytest.mark.golden("glmm", "metafor", effects=("common",), model=("UM.FS", "CM.EL", "CM.AL", ""))
 def test_tests_of_homogeneity_are_metafors(row):
     found = fitted(row, effects="common")
     assert found.Q_LRT_df == row["Q_df"]
-    if row["model"] == "UM.RS":
-        assert math.isnan(found.Q_LRT)
-        return
-    assert pytest.approx(row["Q_LRT"], rel=1e-6) == found.Q_LRT
+    assert found.Q_LRT == pytest.approx(row["Q_LRT"], rel=1e-6)
     if (row["data"], row["model"]) == ("bcg", "CM.EL"):
-        # metafor's numerical Hessian of the saturated model fails there (268.6, where all other models give 148 to 163).
+        # metafor's numerical Hessian of the saturated model fails there (268.6, all other models: 148 to 163).
         assert found.Q_Wald == pytest.approx(163.09, abs=0.005)
         return
     assert found.Q_Wald == pytest.approx(row["Q_Wald"], rel=2e-3)
@@ -340,10 +342,11 @@ def test_a_study_with_no_event_in_one_arm_counts_in_the_likelihood_ratio_and_not
 def test_only_random_study_effects_can_use_studies_without_events():
     rare = table("rare")
     empty = int(((rare["events1"] == 0) & (rare["events2"] == 0)).sum())
-    assert empty == 2
+    assert empty == 3
     for model in ("UM.FS", "CM.EL", "CM.AL"):
         found = glmm_meta_analysis(rare, model=model)
         assert (found.k, found.double_zero, len(found.excluded)) == (len(rare) - empty, 0, empty)
+        assert found.tau2 > 0.5
         assert "no events" in found.excluded[0][1]
     kept = glmm_meta_analysis(rare, model="UM.RS")
     dropped = glmm_meta_analysis(rare, model="UM.RS", drop_double_zero=True)
@@ -351,7 +354,7 @@ def test_only_random_study_effects_can_use_studies_without_events():
     assert (dropped.k, dropped.double_zero) == (len(rare) - empty, 0)
     assert kept.level_mean < dropped.level_mean
     assert kept.estimate != dropped.estimate
-    assert any(n == "2 studies with no events, or nothing but events, in both arms took part" for n in kept.notes)
+    assert any(n == "3 studies with no events, or nothing but events, in both arms took part" for n in kept.notes)
 
 
 # The table
@@ -459,6 +462,7 @@ def test_summary_frame_studies_and_plot_tell_the_same():
     for measure, model in EVERY:
         options = {"measure": measure, **({"model": model} if model else {})}
         found = glmm_meta_analysis(TABLE[measure], **options)
+        assert math.isnan(found.Q_LRT) == (model == "UM.RS")
         frame = found.to_frame()
         assert frame["estimate"].item() == found.estimate
         assert frame["k"].item() == found.k == len(found.studies())
