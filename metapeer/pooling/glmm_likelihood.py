@@ -15,8 +15,8 @@ He_j the Hermite polynomials.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
 
@@ -138,47 +138,79 @@ class Hypergeometric:
     events2: FloatArray
     total2: FloatArray
     weights: tuple[float, float] = (1.0, 0.0)
+    _batches: list["_Batch"] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_batches", list(self._batched()))
 
     def log_density(self, eta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
         """Return the log-likelihood and its first four derivatives at predictors of shape (k, points)."""
         found = np.empty((5, *eta.shape))
-        for i in range(eta.shape[0]):
-            support, log_weight = self._support(i)
-            x = float(self.events1[i])
-            log_observed = log_weight[round(x - float(support[0]))]
-            width = max(1, _CELLS // support.size)
+        for batch in self._batches:
+            width = max(1, _CELLS // batch.support.size)
             for first in range(0, eta.shape[1], width):
-                part = slice(first, first + width)
-                log_mass, *cumulants = _tilted(support, log_weight, eta[i, part])
-                found[0, i, part] = log_observed + eta[i, part] * x - log_mass
-                found[1:, i, part] = np.negative(cumulants)
-            found[1, i] += x
+                part = eta[batch.studies, first : first + width]
+                log_mass, *cumulants = _tilted(batch.support, batch.log_weight, part)
+                where = (slice(None), batch.studies, slice(first, first + width))
+                found[where] = np.negative([log_mass, *cumulants])
+        x = self.events1[:, None]
+        found[0] += self._own_log_weight()[:, None] + eta * x
+        found[1] += x
         return found[0], found[1], found[2], found[3], found[4]
 
-    def _support(self, i: int) -> tuple[FloatArray, FloatArray]:
-        n1, n2, both = self.total1[i], self.total2[i], self.events1[i] + self.events2[i]
-        support = np.arange(max(0.0, both - n2), min(n1, both) + 0.5)
-        return support, _log_choose(n1, support) + _log_choose(n2, both - support)
+    def _own_log_weight(self) -> FloatArray:
+        return _log_choose(self.total1, self.events1) + _log_choose(self.total2, self.events2)
+
+    def _batched(self) -> Iterator["_Batch"]:
+        """Studies with supports of similar length together, the shorter filled up with values of no weight."""
+        both = self.events1 + self.events2
+        lowest = np.maximum(0.0, both - self.total2)
+        size = np.minimum(self.total1, both) - lowest + 1.0
+        order = np.argsort(size, kind="stable")
+        first = 0
+        while first < order.size:
+            # Filling up wastes at most a third, and a batch with 31 points stays within the temporary matrix.
+            longest = 1.5 * size[order[first]]
+            last = int(np.searchsorted(size[order], longest, side="right"))
+            studies = order[first : min(last, first + max(1, int(_CELLS / (31 * longest))))]
+            steps = np.arange(size[studies].max())
+            support = lowest[studies, None] + steps
+            inside = steps < size[studies, None]
+            x1 = np.where(inside, support, lowest[studies, None])
+            log_weight = _log_choose(self.total1[studies, None], x1)
+            log_weight += _log_choose(self.total2[studies, None], both[studies, None] - x1)
+            yield _Batch(studies, x1, np.where(inside, log_weight, -np.inf))
+            first += studies.size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Positions of some studies, and the supports of their distributions with the central log weights."""
+
+    studies: NDArray[np.intp]
+    support: FloatArray
+    log_weight: FloatArray
 
 
 def _tilted(
     support: FloatArray, log_weight: FloatArray, eta: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Log mass and first four cumulants of the distribution with weights ``exp(log_weight + eta * support)``."""
+    """Log mass and first four cumulants of distributions with weights ``exp(log_weight + eta * support)``."""
     # Weights are taken relative to the heaviest, so that nothing over- or underflows; deviations are from the mean, so
     # that the higher cumulants do not cancel.
-    tilted = log_weight + np.outer(eta, support)
-    heaviest = tilted.max(axis=1, keepdims=True)
+    tilted = log_weight[:, None, :] + eta[:, :, None] * support[:, None, :]
+    heaviest = tilted.max(axis=2, keepdims=True)
     weight = np.exp(tilted - heaviest)
-    mass = weight.sum(axis=1, keepdims=True)
+    mass = weight.sum(axis=2, keepdims=True)
     weight /= mass
-    mean = weight @ support
-    deviation = support - mean[:, None]
-    square = weight * deviation * deviation
-    second = square.sum(axis=1)
-    third = np.einsum("ij,ij->i", square, deviation)
-    fourth = np.einsum("ij,ij,ij->i", square, deviation, deviation) - 3.0 * second**2
-    return heaviest[:, 0] + np.log(mass[:, 0]), mean, second, third, fourth
+    mean = np.einsum("ijs,is->ij", weight, support)
+    deviation = support[:, None, :] - mean[:, :, None]
+    square = deviation * deviation
+    weight *= square
+    second = weight.sum(axis=2)
+    third = np.einsum("ijs,ijs->ij", weight, deviation)
+    fourth = np.einsum("ijs,ijs->ij", weight, square) - 3.0 * second**2
+    return heaviest[:, :, 0] + np.log(mass[:, :, 0]), mean, second, third, fourth
 
 
 def _log_choose(n: FloatArray | float, x: FloatArray | float) -> FloatArray:

@@ -56,7 +56,7 @@ class Effects:
     measure, positive_favours : str
         As in `MetaAnalysisResult`; empty when unknown.
     trials : tuple of str
-        The trial of each row; the labels when trials were not named.
+        The trial of each row; empty when trials were not named, and then every row is taken for one of its own.
     data : DataFrame or None
         The rows as given.
     excluded : tuple of (str, str)
@@ -71,6 +71,11 @@ class Effects:
     trials: tuple[str, ...] = ()
     data: pd.DataFrame | None = None
     excluded: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def trial_count(self) -> int:
+        """How many different trials there are."""
+        return len(set(self.trials)) if self.trials else self.yi.size
 
     def rows(self, chosen: Sequence[int], *, excluded: tuple[tuple[str, str], ...] = ()) -> "Effects":
         """Keep only some rows.
@@ -94,7 +99,7 @@ class Effects:
             labels=tuple(self.labels[i] for i in index),
             measure=self.measure,
             positive_favours=self.positive_favours,
-            trials=tuple(self.trials[i] for i in index),
+            trials=tuple(self.trials[i] for i in index) if self.trials else (),
             data=None if self.data is None else self.data.iloc[index].reset_index(drop=True),
             excluded=excluded,
         )
@@ -198,7 +203,9 @@ def _from_arrays(
         raise DataError("the effects", faults)
     if sei is not None:
         variances = variances**2
-    return Effects(yi=effects, vi=variances, labels=names, measure=measure or "", trials=names)
+    return Effects(
+        yi=effects, vi=variances, labels=names, measure=measure or "", trials=() if labels is None else names
+    )
 
 
 def _text(frame: pd.DataFrame, column: str) -> list[str]:
@@ -448,7 +455,7 @@ def build_result(
         measure=effects.measure,
         model=model,
         k=k,
-        trials=len(set(effects.trials)),
+        trials=effects.trial_count,
         participants=participants,
         participants_known=known,
         estimate=estimate,
@@ -530,7 +537,7 @@ def tell_dependence(effects: Effects, notes: Notes) -> None:
     notes : Notes
         Takes the warning.
     """
-    k, trials = effects.yi.size, len(set(effects.trials))
+    k, trials = effects.yi.size, effects.trial_count
     if trials < k:
         notes.doubt(
             f"{count(k, 'effect')} from {count(trials, 'trial')} are pooled as if independent; "

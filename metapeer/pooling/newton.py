@@ -12,9 +12,9 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 Surface = Callable[[FloatArray], tuple[float, FloatArray, FloatArray]]
 
-# Half the squared length of a Newton step in standard errors: what the log-likelihood could still gain.
-_GAIN_TOLERANCE = 1e-15
-_NEAR = 1e-4  # a gradient this short, in standard errors, is where whole Newton steps converge
+# Lengths of the gradient in standard errors: short enough to stop; and where whole Newton steps converge.
+_TOLERANCE = 1e-9
+_NEAR = 1e-4
 _STEPS = 200
 _HALVINGS = 40
 
@@ -101,24 +101,18 @@ def climb(surface: Surface, start: FloatArray, *, bounded: BoolArray, largest: f
     ([2.0, 0.0], [True, False])
     """
     here = _look(surface, start, bounded, 1)
-    while (
-        here.steps < _STEPS and 0.5 * here.length**2 >= _GAIN_TOLERANCE and here.x[bounded].max(initial=0.0) <= largest
-    ):
+    while here.steps < _STEPS and here.length >= _TOLERANCE and here.x[bounded].max(initial=0.0) <= largest:
         # Log odds and log rates move by 2 at most, a variance to three times itself or up by 1.
         longest = np.where(bounded, np.maximum(1.0, 2.0 * here.x), 2.0)
         step = here.step * min(1.0, float(np.min(longest / np.maximum(np.abs(here.step), 1e-300))))
-        for halving in range(_HALVINGS):
+        # Close to the maximum the value no longer tells better from worse, but the gradient does.
+        near = here.length < _NEAR
+        for halving in range(1 if near else _HALVINGS):
             there = _look(surface, _kept_in(here.x + step * 0.5**halving, bounded), bounded, here.steps + 1)
-            if there.value > here.value:
+            if there.length < here.length if near else there.value > here.value:
                 break
         else:
             break  # no step gains anything that double precision can show
-        here = there
-    # The value no longer tells better from worse, but the gradient does: one or two whole steps more.
-    for _ in range(2):
-        there = _look(surface, _kept_in(here.x + here.step, bounded), bounded, here.steps + 1)
-        if not (here.length < _NEAR and there.length < here.length):
-            break
         here = there
     return here
 

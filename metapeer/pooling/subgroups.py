@@ -354,11 +354,10 @@ def subgroup_analysis(
     few = [name for name, chosen in zip(levels, members, strict=True) if len(chosen) < FEW_STUDIES]
     if few and shared is None and model == "random" and len(levels) > 1:
         notes.say(f"fewer than {FEW_STUDIES} studies in {', '.join(few)}: consider tau2='common'")
-    repeated = {
-        trial
-        for trial in set(whole.trials)
-        if len({name for name, owner in zip(names, whole.trials, strict=True) if owner == trial}) > 1
-    }
+    stands_in: dict[str, set[str]] = {}
+    for name, trial in zip(names, whole.trials, strict=True):
+        stands_in.setdefault(trial, set()).add(name)
+    repeated = [trial for trial, where in stands_in.items() if len(where) > 1]
     if repeated and len(levels) > 1:
         notes.doubt(
             f"{count(len(repeated), 'trial')} contribute to more than one subgroup; the test for subgroup differences "

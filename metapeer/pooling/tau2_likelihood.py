@@ -16,6 +16,7 @@ import numpy as np
 from metapeer.pooling.weighted import (
     FloatArray,
     degrees_of_freedom,
+    extremes,
     log_likelihood,
     ols_residuals,
     score_parts,
@@ -56,19 +57,18 @@ class LikelihoodMaximum:
 def _upper_bound(residuals: FloatArray, vi: FloatArray, X: FloatArray | None) -> float:
     """A tau2 above which neither the likelihood nor the restricted likelihood has a maximum.
 
-    Without moderators ``y'PPy <= max(w) y'Py <= max(w) R^2 trP / 2`` with R the range of the effects, so the score is
-    negative above ``R^2 / 2 - min(vi)``. With moderators ``y'PPy <= max(w)^2 S`` and ``trP >= min(w) (k - p)``, with S
-    the unweighted residual sum of squares.
+    ``y'PPy <= max(w)² S`` with S the unweighted residual sum of squares, and ``trP >= min(w) (k - p)``, which makes the
+    score negative above the root of a quadratic. Without moderators also ``y'PPy <= max(w) y'Py <= max(w) R² trP / 2``
+    with R the range of the effects, so the score is negative above ``R² / 2 - min(vi)``.
     """
-    variances: list[float] = vi.tolist()
-    low, high = min(variances), max(variances)
-    if X is None:
-        effects: list[float] = residuals.tolist()
-        spread: float = max(effects) - min(effects)
-        return 0.5 * spread**2 - low
-    s = float(residuals @ residuals)
+    low, high = extremes(vi)
+    s = float(residuals.dot(residuals))
     df = degrees_of_freedom(residuals, X)
-    return (s + math.sqrt(s * s + 4 * df * s * (high - low))) / (2 * df) - low
+    bound = (s + math.sqrt(s * s + 4.0 * df * s * (high - low))) / (2.0 * df) - low
+    if X is not None:
+        return bound
+    first, last = extremes(residuals)
+    return min(bound, 0.5 * (last - first) ** 2 - low)
 
 
 def _score(
@@ -145,7 +145,7 @@ def maximise(yi: FloatArray, vi: FloatArray, X: FloatArray | None = None, *, res
     upper = _upper_bound(residuals, vi, X)
     if upper <= 0:
         return LikelihoodMaximum(0.0, (), certified=True)
-    smallest = min(vi.tolist())
+    smallest, _ = extremes(vi)
     upper *= 1.0 + 1e-6  # keeps a maximum that lies exactly on the bound inside the last interval
 
     def score(tau2: float) -> tuple[float, float]:

@@ -63,6 +63,7 @@ def check_rows(frame: pd.DataFrame) -> list[CellFault]:
             f"total{arm}",
             lambda events, total: f"{events} events in {total} participants; events cannot exceed the total",
         )
+    compare("events", "total", lambda events, total: f"{events} events in {total} participants of one group")
     compare("es_ci_low", "es", lambda low, es: f"the lower limit {low} is above the effect {es}")
     compare("es", "es_ci_high", lambda es, high: f"the effect {es} is above its upper limit {high}")
     if {"es_ci_low", "es_ci_high"} <= set(frame.columns) and ("es" not in frame or bool(frame["es"].isna().any())):
