@@ -42,7 +42,7 @@ class _Speaker:
     ) -> None:
         text = warnings.formatwarning(message, category, filename, lineno, line)
         if issubclass(category, DataWarning):
-            from metapeer.cli import as_typed
+            from metapeer.command_options import as_typed
 
             text = f"warning: {as_typed(str(message))}\n"
         if text not in self.said:
@@ -59,7 +59,9 @@ def _abandon(stream: TextIO) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> None:
-    from metapeer.cli import ReaderGone, app, as_typed
+    from metapeer.cli import app
+    from metapeer.command_options import as_typed
+    from metapeer.command_output import ReaderGone
 
     try:
         app(arguments, prog_name="metapeer")

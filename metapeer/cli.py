@@ -7,7 +7,7 @@ import typer
 
 import metapeer as mp
 from metapeer.command_building import command
-from metapeer.command_input import fitted, pooling_choices, read_effects
+from metapeer.command_input import find_effects, pool_effects, pooling_choices
 from metapeer.command_options import (
     BY,
     AsJson,
@@ -95,11 +95,7 @@ def show(
         review.extras
     )
     if table is not None:
-        if table not in tables:
-            raise MetapeerError(
-                f"{dataset} has no table {table!r}.{_did_you_mean(table, list(tables))} It has: {', '.join(tables)}"
-            )
-        frame = tables[table].drop(columns="line", errors="ignore")
+        frame = tables[check_choice("--table", table, tables)].drop(columns="line", errors="ignore")
         show_result(
             output,
             words=lambda: frame_tables(frame[[name for name in frame if _filled(frame[name])]], f"{dataset}: {table}"),
@@ -158,8 +154,8 @@ def pool(table: Table, rows: RowOptions, effect: EffectOptions, pooling: Pooling
     """
     check_output(output)
     choices = pooling_choices(pooling)
-    effects, known = read_effects(table, rows, effect)
-    fit = fitted(effects, known | choices, (), notes_shown=not output.as_csv)
+    effects, known = find_effects(table, rows, effect)
+    fit = pool_effects(effects, known | choices, (), notes_shown=not output.as_csv)
     show_result(output, words=fit.text_tables, everything=lambda: fit, numbers=fit.to_frame)
 
 
@@ -179,10 +175,10 @@ def subgroup(
     """
     check_output(output)
     choices = pooling_choices(pooling, tau2)
-    effects, known = read_effects(table, rows, effect, by)
-    found = fitted(effects, known | choices, by, notes_shown=not output.as_csv)
+    effects, known = find_effects(table, rows, effect, by)
+    found = pool_effects(effects, known | choices, by, notes_shown=not output.as_csv)
     assert isinstance(found, mp.SubgroupAnalysisResult)  # noqa: S101  by is not empty
-    show_result(output, words=found.text_tables, everything=lambda: found, numbers=lambda: _subgroup_rows(found))
+    show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
 
 
 @command(app, epilog="Example: metapeer forest trials.csv --by format --output forest.pdf")
@@ -211,8 +207,8 @@ def forest(
     if tau2 is not None and not by:
         raise ChoiceError("tau2 has no effect without --by, which makes subgroups; leave it out")
     choices = pooling_choices(pooling, tau2)
-    effects, known = read_effects(table, rows, effect, by or ())
-    fit = fitted(effects, known | choices, by or (), notes_shown=False)
+    effects, known = find_effects(table, rows, effect, by or ())
+    fit = pool_effects(effects, known | choices, by or (), notes_shown=False)
     echo(f"wrote {mp.save_figure(fit.plot(title=title), output)}")
 
 

@@ -14,7 +14,7 @@ from metapeer.errors import ChoiceError, DataWarning, MetapeerError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["fitted", "pooling_choices", "read_effects"]
+__all__ = ["find_effects", "pool_effects", "pooling_choices"]
 
 
 def _did_you_mean(value: str, known: Sequence[str]) -> str:
@@ -53,6 +53,7 @@ def _read(table: str, reading: Mapping[str, Any]) -> "pd.DataFrame":
 
 def _keep(frame: "pd.DataFrame", condition: str) -> "pd.Series[bool]":
     """Tell which rows a ``--where`` keeps; a value that no row has is more likely a slip than a wish."""
+    import pandas as pd
     from pandas.api.types import is_numeric_dtype
 
     name, equals, listed = condition.partition("=")
@@ -92,10 +93,34 @@ def _rows(table: str, options: RowOptions) -> "pd.DataFrame":
     return kept
 
 
-def read_effects(
+def find_effects(
     table: str, rows: RowOptions, options: EffectOptions, by: Sequence[str] = ()
 ) -> "tuple[pd.DataFrame, dict[str, Any]]":
-    """Rows with effects, as the file has them or computed, and what else is known of them."""
+    """Find the rows that were asked for, with their effects as the file has them or computed.
+
+    Parameters
+    ----------
+    table : str
+        A file, a data set or a folder like one.
+    rows : RowOptions
+        Which of its rows.
+    options : EffectOptions
+        How effects are computed.
+    by : sequence of str, default ()
+        Columns that make subgroups; averaging within trials keeps them apart.
+
+    Returns
+    -------
+    frame : DataFrame
+        The rows with ``yi`` and its error.
+    known : dict
+        What else is known of the effects: arguments for pooling.
+
+    Raises
+    ------
+    MetapeerError
+        If a column or value does not exist, or an option would have no effect.
+    """
     frame = _rows(table, rows)
     for name in by:
         _column(frame, name, "--by")
@@ -126,19 +151,54 @@ def _number_or_word(text: str) -> float | str:
 
 
 def pooling_choices(options: PoolingOptions, tau2: Sharing | None = None) -> dict[str, Any]:
-    """What to pass on; an option that could have no effect is refused."""
+    """Collect what to pass on to pooling; an option that could have no effect is refused.
+
+    Parameters
+    ----------
+    options : PoolingOptions
+        What was typed.
+    tau2 : Sharing, optional
+        Whether subgroups share a between-study variance, where that was typed.
+
+    Returns
+    -------
+    dict
+        Arguments of `meta_analysis` or `subgroup_analysis`.
+
+    Raises
+    ------
+    ChoiceError
+        If an option has no effect with the others.
+    """
     choices: dict[str, Any] = options.given() | ({} if tau2 is None else {"tau2": tau2})
     if options.model == Model.common:
-        for name in ("tau2_method", "prediction_method", "tau2"):
+        for name in ("tau2_method", "prediction_method", "tau2_ci_method", "preset", "tau2"):
             if name in choices:
                 raise ChoiceError(f"{name} has no effect with --model common, which has no tau²; leave it out")
     return {name: value.value if isinstance(value, StrEnum) else value for name, value in choices.items()}
 
 
-def fitted(
+def pool_effects(
     effects: "pd.DataFrame", choices: Mapping[str, Any], by: Sequence[str], *, notes_shown: bool
 ) -> "mp.MetaAnalysisResult | mp.SubgroupAnalysisResult":
-    """Pool; where the notes of the result are printed, the warnings that say the same are not."""
+    """Pool; where the notes of the result are printed, the warnings that say the same are not.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        From `find_effects`.
+    choices : mapping
+        From `pooling_choices`.
+    by : sequence of str
+        Columns that make subgroups; none to pool all together.
+    notes_shown : bool
+        Whether the notes are printed.
+
+    Returns
+    -------
+    MetaAnalysisResult or SubgroupAnalysisResult
+        The latter where subgroups were asked for.
+    """
     with warnings.catch_warnings():
         if notes_shown:
             warnings.simplefilter("ignore", DataWarning)

@@ -122,8 +122,8 @@ class EffectOptions(Given):
             group="Effects",
             metavar="CODE",
             text="From means SMD (default), SMDH, MD or ROM; from events RR, OR, RD, AS or PETO; from events in "
-            "person-time IRR, IRD or IRSD; from a log-rank test HR. Of one group a proportion (PR, PLN, PLO, PAS, PFT), "
-            "a rate (IR, IRLN, IRS, IRFT), a mean (MN, MNLN) or a correlation (COR, UCOR, ZCOR). For a table of "
+            "person-time IRR, IRD or IRSD; from a log-rank test HR. Of one group a proportion (PR, PLN, PLO, PAS, "
+            "PFT), a rate (IR, IRLN, IRS, IRFT), a mean (MN, MNLN) or a correlation (COR, UCOR, ZCOR). For a table of "
             "ready-made effects (yi with vi or sei), what they are.",
         ),
     ] = None

@@ -51,7 +51,9 @@ def shrinkage_table(fit: "BayesianMetaAnalysisResult") -> pd.DataFrame:
     rows.append({"kind": "summary", "label": "Mean effect", **ends, "effect": words(fit.mu.median, low, high)})
     low, high = fit.new_study.interval
     effect = f"({words(math.nan, low, high)})"
-    rows.append({"kind": "prediction", "label": f"{level}, new study", "ci_low": low, "ci_high": high, "effect": effect})
+    rows.append(
+        {"kind": "prediction", "label": f"New study ({level})", "ci_low": low, "ci_high": high, "effect": effect}
+    )
     ends_of_tau = format_interval(fit.tau.interval.low, fit.tau.interval.high)
     tau = f"Heterogeneity: τ = {format_number(fit.tau.median)} ({ends_of_tau}), prior {fit.tau_prior}"
     rows.append({"kind": "text", "label": tau})
@@ -61,9 +63,7 @@ def shrinkage_table(fit: "BayesianMetaAnalysisResult") -> pd.DataFrame:
     return frame
 
 
-def draw_shrinkage(
-    fit: "BayesianMetaAnalysisResult", *, ax: "Axes | None" = None, **options: Any
-) -> "Figure":
+def draw_shrinkage(fit: "BayesianMetaAnalysisResult", *, ax: "Axes | None" = None, **options: Any) -> "Figure":
     """Draw the forest plot of shrinkage estimates.
 
     Parameters

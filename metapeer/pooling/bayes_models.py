@@ -14,7 +14,7 @@ from metapeer.formatting import Printable, TextTable, count, format_interval, fo
 from metapeer.pooling.bayes import Posterior, posterior
 from metapeer.pooling.intervals import Interval, check_level
 from metapeer.pooling.mixtures import Mixtures
-from metapeer.pooling.models import Effects, Notes, _from_arrays, read_effects
+from metapeer.pooling.models import Effects, Notes, _from_arrays, read_effects, tell_dependence
 from metapeer.pooling.priors import NormalPrior, TauPrior, half_normal
 from metapeer.pooling.results import measure_of
 from metapeer.pooling.weighted import FloatArray
@@ -273,7 +273,9 @@ class BayesianMetaAnalysisResult(Printable):
         if log:
             for label, found in ((f"mean {name}", self.mu), (f"{name} in a new study", self.new_study)):
                 ends = (measure.display(end) for end in found.interval)
-                rows.append((label, "", format_number(measure.display(found.median), 3), "", format_interval(*ends, 3), ""))
+                rows.append(
+                    (label, "", format_number(measure.display(found.median), 3), "", format_interval(*ends, 3), "")
+                )
         for label, found in (
             (f"mean {log}{name}", self.mu),
             (f"{log}{name} in a new study", self.new_study),
@@ -337,11 +339,15 @@ def _choose_prior(tau_prior: TauPrior | None, measure: str, notes: Notes) -> Tau
             "give one such as half_normal(scale)"
         )
     if measure in ("", "GEN"):
-        notes.say(f"the default prior half_normal({DEFAULT_SCALE}) is meant for standardised and for log ratio measures")
+        notes.say(
+            f"the default prior half_normal({DEFAULT_SCALE}) is meant for standardised and for log ratio measures"
+        )
     return half_normal(DEFAULT_SCALE)
 
 
-def _summary(mean: float, sd: float, places: FloatArray, mode: float, ends: FloatArray, level: float) -> PosteriorSummary:
+def _summary(
+    mean: float, sd: float, places: FloatArray, mode: float, ends: FloatArray, level: float
+) -> PosteriorSummary:
     low, median, high = places.tolist()
     return PosteriorSummary(
         mean=mean,
@@ -354,19 +360,14 @@ def _summary(mean: float, sd: float, places: FloatArray, mode: float, ends: Floa
 
 
 def _tell(effects: Effects, found: Posterior, notes: Notes) -> None:
-    k, trials = effects.yi.size, len(set(effects.trials))
-    if trials < k:
-        notes.doubt(
-            f"{count(k, 'effect')} from {count(trials, 'trial')} are pooled as if independent; "
-            "effects that share participants make the intervals too narrow"
-        )
+    tell_dependence(effects, notes)
     if not found.tau_prior.proper:
         notes.say("the prior of tau is improper: there is no Bayes factor for tau")
     if math.isinf(found.tau_mean):
         notes.say("the posterior of tau has so heavy a tail that it has no mean; use the median")
     elif math.isinf(found.tau_sd):
         notes.say("the posterior of tau has so heavy a tail that it has no standard deviation; use the intervals")
-    if k == 1:
+    if effects.yi.size == 1:
         notes.say("one study: tau is what its prior says, and the width of every interval with it")
 
 
@@ -377,7 +378,9 @@ def _centres(mixtures: Mixtures) -> tuple[FloatArray, FloatArray]:
     return means, np.sqrt(variances)
 
 
-def _summarise(found: Posterior, level: float) -> tuple[PosteriorSummary, PosteriorSummary, PosteriorSummary, Shrinkage]:
+def _summarise(
+    found: Posterior, level: float
+) -> tuple[PosteriorSummary, PosteriorSummary, PosteriorSummary, Shrinkage]:
     mixtures = found.effects()
     places, modes, ends = mixtures.summaries(level)
     means, sds = _centres(mixtures)

@@ -273,8 +273,8 @@ def mantel_haenszel(
     notes = Notes()
     tell_dependence(effects, notes)
     pooled = _estimate(found, counts, zero_cells, add, variance or "GR")
-    if not (math.isfinite(pooled.estimate) and math.isfinite(pooled.se)):
-        raise DataError("the table", [_undetermined(found)])
+    if not (math.isfinite(pooled.estimate) and pooled.se > 0):
+        raise DataError(str(data.attrs.get("source", "the table")), [_undetermined(found, pooled)])
     whose = _STANDARD_ERRORS[(variance or "GR") if measure == "RD" else measure]
     added = "the treatment arm correction" if add == binary.TACC else f"{add:g}"
     if zero_cells != "none":
@@ -322,9 +322,14 @@ def mantel_haenszel(
     )
 
 
-def _undetermined(measure: Measure) -> str:
+def _undetermined(measure: Measure, pooled: mh.Pooled) -> str:
+    if math.isnan(pooled.se) and measure.code == "RD":
+        return "Sato's variance is below 0 for these counts; variance='GR' never is"
     if measure.scale == "identity":
-        return f"the counts do not determine the standard error of {measure.code}; use the other variance"
+        return (
+            f"all arms have no events or nothing but events, which leaves {measure.code} without a standard error; "
+            "zero_cells='only0' adds a half"
+        )
     remedy = "zero_cells='only0' adds a half"
     remedy += ", peto() and measure='RD' need no addition" if measure.code != "IRR" else ", measure='IRD' needs none"
     return f"the same cell is zero in every study, so that {measure.code} is infinite; {remedy}"

@@ -58,7 +58,7 @@ def total(values: FloatArray) -> float:
     >>> total(np.array([0.25, 0.5]))
     0.75
     """
-    return float(values.dot(_ones(values.size)))
+    return float(values.sum() if values.size > _LONG else values.dot(_ones(values.size)))
 
 
 def extremes(values: FloatArray) -> tuple[float, float]:
@@ -347,7 +347,12 @@ def _score_parts_at(
     y_ppp_y = float(wu.dot(u)) - float(w.dot(u)) ** 2 / s1
     if not restricted:
         return y_pp_y, y_ppp_y, s1, s2
-    return y_pp_y, y_ppp_y, trace_p(w), trace_pp(w)
+    ratio = s2 / s1
+    np.multiply(w, w, out=wu)
+    trace, squared = s1 - ratio, s2 - 2.0 * float(wu.dot(w)) / s1 + ratio * ratio
+    if not (trace > _CANCELS * s1 and squared > _CANCELS * s2):
+        trace, squared = trace_p(w), trace_pp(w)
+    return y_pp_y, y_ppp_y, trace, squared
 
 
 def q_statistic(yi: FloatArray, vi: FloatArray, tau2: float, X: FloatArray | None = None) -> tuple[float, float]:

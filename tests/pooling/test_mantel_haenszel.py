@@ -23,6 +23,7 @@ from metapeer.pooling.mantel_haenszel import (
 )
 from metapeer.pooling.models import meta_analysis
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 RARE = pd.DataFrame(
     {
         "study_id": ["a", "b", "c", "d", "e"],
@@ -36,7 +37,7 @@ RARE = pd.DataFrame(
 
 @pytest.fixture(scope="module")
 def table():
-    sets = json.loads((Path(__file__).parents[1] / "golden" / "binary.json").read_text(encoding="utf-8"))["sets"]
+    sets = json.loads((GOLDEN / "binary.json").read_text(encoding="utf-8"))["sets"]
     return lambda name: pd.DataFrame(sets[name])
 
 
@@ -166,6 +167,14 @@ def test_the_same_cell_zero_in_every_study_is_an_error_with_a_remedy():
     assert peto(rows).estimate < 0
 
 
+def test_no_event_anywhere_gives_no_interval_of_no_width():
+    rows = RARE.assign(events1=0, events2=0)
+    with pytest.raises(DataError, match="without a standard error; zero_cells='only0'"):
+        mantel_haenszel(rows, measure="RD")
+    fit = mantel_haenszel(rows, measure="RD", zero_cells="only0")
+    assert fit.ci.low < 0 < fit.ci.high
+
+
 def test_rows_that_disagree_which_way_is_good_are_refused():
     rows = RARE.head(3).assign(direction=["lower_better", "higher_better", "lower_better"])
     with pytest.raises(DataError, match="good in some rows and bad in others"):
@@ -281,6 +290,14 @@ def test_multiplying_all_counts_leaves_the_estimate_and_divides_the_variance(cel
         fit, larger = pool(*cells), pool(*(times * cell for cell in cells))
         assert larger.estimate == pytest.approx(fit.estimate, rel=1e-9, abs=1e-12, nan_ok=True)
         assert larger.se == pytest.approx(fit.se / math.sqrt(times), rel=1e-9, nan_ok=True)
+
+
+def test_reference_numbers_say_where_they_come_from():
+    for file in ("binary", "effects_groups"):
+        source = json.loads((GOLDEN / f"{file}.json").read_text(encoding="utf-8"))["source"]
+        assert source["R"].startswith("R version")
+        assert source["metafor"]
+        assert (GOLDEN / source["script"]).is_file()
 
 
 def test_random_effects_without_heterogeneity_are_the_common_effect_by_inverse_variance():
