@@ -1,7 +1,8 @@
 """Set what reviews say in words beside what the bundled trials show.
 
-White et al. (2020), Lyons et al. (2021) and others state findings whose numbers are not available here. Each claim is
-judged by a rule (docs/methods.md) from the pooled rows of the same format and outcome.
+The numbers of the trials that White et al. (2020) and Lyons et al. (2021) pooled are not available here. Each of their
+findings is judged by a rule (docs/methods.md) from the bundled rows of the same format and outcome, which need not be
+those that the review saw. "Undecided" means that these rows allow both answers, or that there are none.
 """
 
 import metapeer as mp

@@ -1,6 +1,10 @@
-"""Draw a forest plot and save it as PNG, SVG and PDF."""
+"""Draw a forest plot and save it as PNG, SVG and PDF.
+
+The pictures go into a temporary folder, which is gone afterwards; give save_figure() a path of your own to keep one.
+"""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import metapeer as mp
 
@@ -10,10 +14,15 @@ recovery = rows[(rows["outcome_group"] == "personal recovery") & (rows["format"]
 effects = mp.effect_size(recovery, measure="SMD", variance="metapsy")
 
 fit = mp.meta_analysis(effects)
+print(fit)
+print()
+
 figure = fit.plot(title="Group peer support and personal recovery")
-for suffix in ("png", "svg", "pdf"):
-    path = mp.save_figure(figure, Path(f"group_recovery.{suffix}"))
-    print(f"wrote {path.name}, {'not empty' if path.stat().st_size else 'empty'}")
+with TemporaryDirectory() as folder:
+    for suffix in ("png", "svg", "pdf"):
+        path = mp.save_figure(figure, Path(folder, f"group_recovery.{suffix}"))
+        print(f"wrote {path.name}, {'not empty' if path.stat().st_size else 'empty'}")
 
 # The same from the command line:
-#   metapeer forest smit2023 --where outcome_group="personal recovery" --where format=group -o group_recovery.pdf
+#   metapeer forest smit2023 --variance metapsy --where outcome_group="personal recovery" --where format=group \
+#       --output group_recovery.pdf

@@ -39,11 +39,12 @@ print("\nPooled with the defaults, REML and Hartung-Knapp:\n")
 fit = mp.meta_analysis(effects)
 print(fit)
 
-print("\nThe vaccine works on average, but the prediction interval reaches past 1: the next trial may see no effect.")
+print("\nThe vaccine works on average, but the prediction interval reaches past 1: elsewhere it may have no effect.")
 print("How much rests on the estimator of tau²?\n")
 for method in ("REML", "ML", "DL", "PM", "HE", "HS", "SJ"):
     other = mp.meta_analysis(effects, tau2_method=method)
     print(f"{method:5} tau² {other.tau2:.4f}  log RR {other.estimate:.4f} ({other.ci.low:.4f} to {other.ci.high:.4f})")
+print("\nThe amount of heterogeneity does, the pooled effect and its interval hardly.")
 
 print("\nDoes it depend on how participants were allocated?\n")
 print(mp.subgroup_analysis(effects, by="allocation"))

@@ -16,8 +16,9 @@ for entry in ledger.entries:
 print("\nBehind the rounding, one of them in full:\n")
 print(ledger["clinical recovery"].result)
 
-print("\nTwo trials have rows that contradict themselves (datasets/smit2023/overrides.csv). Suspected errors are never")
-print("corrected silently; they are computed beside the review's own way:\n")
+print("\nThe review's own effects were pooled as they stand. In rows of two trials an error is suspected, from their")
+print("numbers alone (datasets/smit2023/overrides.csv). What that would change is computed beside the review's way,")
+print("and so is what comes out of the means, SDs and events of the arms:\n")
 for entry in ledger.entries:
     for variant in entry.variants:
         print(f"{entry.published_id:20} {variant.name:26} {variant.words()}")

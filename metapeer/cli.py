@@ -203,18 +203,12 @@ def forest(
     """
     if output.suffix.lower() not in PICTURES:
         raise MetapeerError(f"--output {str(output)!r}: the name must end in {', '.join(PICTURES)}")
-    _check_folder(output)
     if tau2 is not None and not by:
         raise ChoiceError("tau2 has no effect without --by, which makes subgroups; leave it out")
     choices = pooling_choices(pooling, tau2)
     effects, known = find_effects(table, rows, effect, by or ())
     fit = pool_effects(effects, known | choices, by or (), notes_shown=False)
     echo(f"wrote {mp.save_figure(fit.plot(title=title), output)}")
-
-
-def _check_folder(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise MetapeerError(f"--output {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")
 
 
 @command(app, epilog="Example: metapeer transcribe white2020 --output white.csv")
@@ -241,7 +235,8 @@ def transcribe(
     if output is not None:
         if as_json:
             raise MetapeerError("--json has no effect with --output; leave it out")
-        _check_folder(output)
+        if not output.parent.is_dir():
+            raise MetapeerError(f"--output {str(output)!r}: there is no folder {str(output.parent)!r}; make it first")
         mp.write_transcription_template(dataset, output)
         echo(f"wrote {output}; fill it in from the paper, then: metapeer transcribe {dataset} {output}")
     elif file is not None:

@@ -30,7 +30,9 @@ from metapeer.effects.continuous import SMD_PRESETS, SMD_VARIANCES
 from metapeer.effects.measures import MEASURES
 from metapeer.pooling.inference import CI_METHODS
 from metapeer.pooling.prediction import PREDICTION_METHODS
+from metapeer.pooling.presets import PRESETS
 from metapeer.pooling.tau2 import TAU2_METHODS
+from metapeer.pooling.tau2_intervals import TAU2_CI_METHODS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "command-line.md"
 COMMANDS = typer.main.get_command(app).commands
@@ -144,7 +146,33 @@ def test_pool_gives_the_numbers_of_meta_analysis(run):
     row = run(*options, "--csv").csv.iloc[0]
     assert row["estimate"] == fit.estimate
     assert row["p_value"] == fit.p_value
+    assert (row["tau2_se"], row["participants_known"]) == (fit.tau2_se, fit.trials)
     assert run(*options).out == f"{fit.summary()}\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tau2_ci_method": "PL"},
+        {"tau2_ci_method": "Wald.sqrt"},
+        {"ci_method": "KR"},
+        {"ci_method": "KR", "prediction_method": "KR-PR"},
+        {"ci_method": "PL", "tau2_method": "ML"},
+        {"ci_method": "HC", "tau2_method": "DL"},
+        {"ci_method": "IVhet", "tau2_method": "DL"},
+        {"tau2_method": "GENQM", "prediction_method": "NNF"},
+        {"preset": "revman5"},
+        {"preset": "cma", "ci_method": "t"},
+    ],
+)
+def test_options_of_pooling_reach_meta_analysis_and_change_the_numbers(run, options):
+    data = mp.effect_size(mp.read_outcomes("means.csv"))
+    plain, fit = mp.meta_analysis(data), mp.meta_analysis(data, **options)
+    typed = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
+    found = run("pool", "means.csv", *typed, "--json").json
+    names = ("ci_low", "pi_low", "tau2", "tau2_ci_high")
+    assert [found[name] for name in names] == [fit.to_frame().loc[0, name] for name in names]
+    assert [found[name] for name in names] != [plain.to_frame().loc[0, name] for name in names]
 
 
 def test_a_tiny_p_value_keeps_its_digits(run):
@@ -177,20 +205,31 @@ def test_orient_turns_signs_and_its_opposite_does_not(run):
     assert "Use --orient to turn signs" in refused.err
 
 
+def test_where_no_direction_is_known_the_summary_says_what_positive_means(run):
+    header, *rows = (line.split(",") for line in MEANS.splitlines())
+    where = header.index("direction")
+    Path("plain.csv").write_text("\n".join(",".join(r[:where] + r[where + 1 :]) for r in (header, *rows)) + "\n")
+    assert "; direction unknown: positive means a higher score in arm 1\n" in run("pool", "plain.csv").out
+    assert "; direction unknown\n" in run("pool", "ready.csv", "--measure", "SMD").out
+    assert "direction unknown" not in run("pool", "ready.csv", "--measure", "MD").out
+    assert "direction unknown" not in run("pool", "means.csv").out
+
+
 def test_subgroup_gives_subgroups_and_the_test_between_them(run):
     data = mp.effect_size(mp.read_outcomes("means.csv"))
     for typed, tau2 in (((), "separate"), (("--tau2", "common"), "common")):
         expected = mp.subgroup_analysis(data, by="format", tau2=tau2)
         found = run("subgroup", "means.csv", "--by", "format", *typed, "--json").json
         assert found["Q_between"] == expected.Q_between
-        assert found["Q_between_p"] == expected.p_value
+        assert found["p_between"] == expected.p_value
+        assert (found["test"], found["df_between"]) == (expected.test, expected.df)
         assert [group["subgroup"] for group in found["subgroups"]] == ["group", "one_to_one"]
         assert [group["estimate"] for group in found["subgroups"]] == [fit.estimate for fit in expected.results]
         assert found["overall"]["estimate"] == expected.overall.estimate
         rows = run("subgroup", "means.csv", "--by", "format", *typed, "--csv").csv
         assert rows["estimate"].tolist() == [fit.estimate for fit in (*expected.results, expected.overall)]
-        assert float(rows["Q_between_p"].iloc[-1]) == expected.p_value
-        assert rows["Q_between_p"].iloc[0] == ""
+        assert float(rows["p_between"].iloc[-1]) == expected.p_value
+        assert rows["p_between"].iloc[0] == ""
 
 
 def test_average_makes_one_effect_of_each_trial(run):
@@ -280,11 +319,16 @@ def test_a_measure_that_contradicts_the_table_is_refused(run):
     [
         ("pool means.csv --tau2-method RELM", "--tau2-method 'RELM' is unknown. Did you mean 'REML'?"),
         ("pool means.csv --ci-method XY", "--ci-method 'XY' is unknown"),
+        ("pool means.csv --ci-method HC", "--ci-method 'HC' goes with --tau2-method 'DL', not 'REML'"),
+        ("pool means.csv --tau2-ci-method wald", "--tau2-ci-method 'wald' is unknown. Did you mean 'Wald'?"),
+        ("pool means.csv --preset revman6", "--preset 'revman6' is unknown. Did you mean 'revman'?"),
         ("pool means.csv --measure XY", "--measure 'XY' is unknown"),
         ("pool means.csv --level 95", "Did you mean 0.95?"),
         ("pool means.csv --average 2", "--average 2.0 is not a correlation between 0 and 1"),
         ("pool means.csv --model common --tau2-method DL", "no effect with --model common"),
         ("pool means.csv --model common --prediction-method V", "no effect with --model common"),
+        ("pool means.csv --model common --tau2-ci-method J", "no effect with --model common"),
+        ("pool means.csv --model common --preset meta", "no effect with --model common"),
         ("subgroup means.csv --by format --model common --tau2 common", "no effect with --model common"),
         ("pool means.csv --json --csv", "not both"),
         ("pool smit", "Did you mean 'smit2023'?"),
@@ -292,6 +336,7 @@ def test_a_measure_that_contradicts_the_table_is_refused(run):
         ("subgroup means.csv --by formats", "Did you mean 'format'?"),
         ("forest means.csv --output plot.doc", ".png, .svg, .pdf"),
         ("forest means.csv --output no/plot.png", "make it first"),
+        ("forest means.csv --output folder.png", "give the name of a file"),
         ("forest means.csv --output plot.png --tau2 common", "no effect without --by"),
         ("show smit2023 --table outcome", "Did you mean 'outcomes'?"),
         ("show nowhere", "is unknown"),
@@ -307,6 +352,7 @@ def test_a_measure_that_contradicts_the_table_is_refused(run):
     ],
 )
 def test_a_slip_on_the_command_line_ends_with_status_2_and_advice(run, arguments, says):
+    Path("folder.png").mkdir()
     ran = run(*shlex.split(arguments))
     assert (ran.code, ran.out) == (2, "")
     assert says in ran.err
@@ -317,6 +363,7 @@ FAULTY = {
     "empty": (b"", "empty"),
     "binary": (b"\x89PNG\r\n\x1a\n" + bytes(200), "not a text file"),
     "columns": (b"study_id,foo\na,1\n", "n1 mean1 sd1 n2 mean2 sd2"),
+    "kind": (EVENTS.encode(), "The table has events: choose measure RR, OR or RD, or --events-to-smd"),
     "text": (f"{HEADER}a,group,2001,higher_better,twenty,1,1,9,1,1\n".encode(), "'twenty' is not a number"),
     "sd": (f"{HEADER}a,group,2001,higher_better,20,1,-1,9,1,1\n".encode(), "must be > 0"),
     "one": (f"{HEADER}a,group,2001,higher_better,1,1,1,9,1,1\n".encode(), "at least 2"),
@@ -326,9 +373,14 @@ FAULTY = {
     "events": (b"study_id,events1,total1,events2,total2\na,9,5,1,5\n", "cannot exceed"),
     "instrument": (
         b"study_id,instrument,n1,mean1,sd1,n2,mean2,sd2\na,My own scale,9,1,1,9,1,1\n",
-        "add a column direction",
+        "which way is good; add a column direction",
     ),
-    "measures": (b"study_id,yi,vi,measure\na,1,1,RR\nb,1,1,OR\n", "rows differ"),
+    "misspelt": (
+        b"study_id,instrument,n1,mean1,sd1,n2,mean2,sd2\na,Herth Hope Indx,9,1,1,9,1,1\n",
+        "which way is good. Did you mean 'Herth Hope Index'? Otherwise add a column direction",
+    ),
+    "measures": (b"study_id,yi,vi,measure\na,1,1,RR\nb,1,1,OR\n", "select rows of one measure"),
+    "cell": (b"study_id,yi,vi\na,1,1\nb,,1\n", "yi: is empty; fill it in or give an exclusion_reason"),
 }
 
 
@@ -349,13 +401,6 @@ def test_a_table_that_cannot_be_read_ends_in_a_message(run, name):
     ran = run("pool", name)
     assert ran.code in (1, 2)
     assert ran.err.startswith("error: ")
-
-
-def test_a_picture_that_cannot_be_written_ends_in_a_message(run):
-    Path("plot.png").mkdir()
-    ran = run("forest", "means.csv", "--output", "plot.png")
-    assert ran.code == 1
-    assert ran.err.startswith("error: plot.png: ")
 
 
 def test_a_subgroup_column_without_values_is_refused(run):
@@ -454,7 +499,7 @@ def test_reproduce_gives_the_ledger(run):
     assert entry["recomputation"]["result"]["estimate"] == expected.result.estimate
     assert [way["result"]["k"] for way in entry["variants"]] == [way.result.k for way in expected.variants]
     question = ledger.questions[0].result
-    assert found["questions"][0]["result"]["Q_between_p"] == question.p_value
+    assert found["questions"][0]["result"]["p_between"] == question.p_value
     assert run("reproduce", "smit2023", "--csv").csv["id"].tolist() == ledger.to_frame()["id"].tolist()
 
 
@@ -503,27 +548,40 @@ def test_forest_writes_a_picture(run, suffix):
 # The help
 
 
+def words_of_help(option):
+    """The words that describe an option."""
+    text = next(param.help for param in COMMANDS["pool"].params if param.name == option)
+    return set(re.findall(r"\w+(?:[.-]\w+)*", text))
+
+
 @pytest.mark.parametrize(
     ("option", "known"),
     [
-        ("measure", MEASURES),
-        ("variance", [*SMD_VARIANCES, *SMD_PRESETS]),
-        ("tau2_method", TAU2_METHODS),
-        ("ci_method", CI_METHODS),
-        ("prediction_method", PREDICTION_METHODS),
+        ("measure", set(MEASURES) - {"GEN"}),
+        ("tau2_method", set(TAU2_METHODS)),
+        ("tau2_ci_method", set(TAU2_CI_METHODS)),
+        ("ci_method", set(CI_METHODS)),
+        ("prediction_method", set(PREDICTION_METHODS)),
+        ("preset", set(PRESETS)),
     ],
 )
-def test_the_codes_that_the_help_names_are_known(option, known):
-    text = next(param.help for param in COMMANDS["pool"].params if param.name == option)
-    prose = {"Confidence", "Default", "Formula", "For", "Hartung-Knapp", "How", "Prediction"}
-    named = set(re.findall(r"\b[A-Z][\w-]*", text)) - prose
-    assert len(named) > 1
-    assert named <= set(known)
+def test_the_help_names_every_code_and_no_other(option, known):
+    words = words_of_help(option)
+    assert known - words == set()
+    looks_like_a_code = {word for word in words if re.search(r"^[A-Z]{2}|[_.]", word)}
+    assert looks_like_a_code - known - {"ML", "DL"} == set()  # estimators that a ci_method goes with
+
+
+def test_the_formulas_of_the_variance_that_the_help_names_are_known():
+    known = {*SMD_VARIANCES, *SMD_PRESETS}
+    words = words_of_help("variance")
+    assert {"LS", "UB", "metafor", "meta", "revman5", "metapsy"} <= words & known
+    assert {word for word in words if re.fullmatch("[A-Z0-9_]{2,}", word)} <= known
 
 
 def test_the_defaults_that_the_help_names_are_those_of_the_library(run):
     plain = run("pool", "events.csv", "--measure", "RR", "--json").out
-    named = "--tau2-method REML --ci-method HK --prediction-method HK --level 0.95 --model random"
+    named = "--tau2-method REML --ci-method HK --prediction-method HK --tau2-ci-method QP --level 0.95 --model random"
     more = "--variance metafor --prefer arms --no-orient --drop-double-zero --zero-cells only0 --add 0.5"
     assert run("pool", "events.csv", "--measure", "RR", *named.split(), *more.split(), "--json").out == plain
     common = run("pool", "ready.csv", "--model", "common", "--json").out

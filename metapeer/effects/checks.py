@@ -42,9 +42,11 @@ def _check_columns(rows: Rows, options: Options) -> None:
     if not any(rows.has(*COLUMNS[source]) for source in preferred):
         source = preferred[0]
         missing = [name for name in COLUMNS[source] if not rows.has(name)]
-        rows.note_column(
-            f"there is no column {' '.join(missing)}; {options.measure.code} needs {' '.join(COLUMNS[source])}"
-        )
+        message = f"there is no column {' '.join(missing)}; {options.measure.code} needs {' '.join(COLUMNS[source])}"
+        if source == "arms" and rows.has(*COLUMNS["events"]):
+            message += ". The table has events: choose measure RR, OR or RD"
+            message += ", or events_to_smd=True" if options.measure.code == "SMD" else ""
+        rows.note_column(message)
     elif options.sources == ("generic",) and not any(rows.has(*names) for names in _GENERIC_ERRORS):
         rows.note_column("there is no column vi, sei, or ci_low and ci_high to say how precise yi is")
     rows.raise_faults()

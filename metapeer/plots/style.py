@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from metapeer.errors import ChoiceError, check_choice
+from metapeer.errors import ChoiceError, MetapeerError, check_choice
 from metapeer.plots.text import quiet_glyphs
 
 __all__ = [
@@ -74,6 +74,8 @@ def save_figure(figure: Figure | Axes, path: str | Path, *, dpi: float = 300) ->
     ------
     ChoiceError
         If the suffix is another, or `dpi` is not positive.
+    MetapeerError
+        If `path` is a folder, or its folder does not exist.
 
     Examples
     --------
@@ -89,6 +91,10 @@ def save_figure(figure: Figure | Axes, path: str | Path, *, dpi: float = 300) ->
     suffix = check_choice("suffix", path.suffix.lower(), (".png", ".svg", ".pdf"))
     if not (isinstance(dpi, int | float) and math.isfinite(dpi) and dpi > 0):
         raise ChoiceError(f"dpi must be a number above 0, not {dpi!r}")
+    if path.is_dir():
+        raise MetapeerError(f"{str(path)!r} is a folder; give the name of a file, such as {str(path / 'forest.png')!r}")
+    if not path.parent.is_dir():
+        raise MetapeerError(f"{str(path)!r}: there is no folder {str(path.parent)!r}; make it first")
     whole = root_figure(figure)
     metadata: dict[str, dict[str, Any]] = {
         ".png": {"Software": None},

@@ -16,6 +16,7 @@ J Comput Graph Stat 26:217-222 (the mixture of normals, there on a grid of bound
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.polynomial import legendre
@@ -182,7 +183,7 @@ def _integrate(f: LogDensity, grid: FloatArray, *, size: float, lift: float, wid
     cuts, top = _range(f, grid, lift)
     agree = _AGREE + _ROUNDING * (size + abs(top))
     edges = np.concatenate(
-        [np.linspace(a, b, max(2, math.ceil((b - a) / width) + 1))[:-1] for a, b in zip(cuts, cuts[1:], strict=False)]
+        [np.linspace(a, b, max(2, math.ceil((b - a) / width) + 1))[:-1] for a, b in pairwise(cuts)]
         + [np.array(cuts[-1:])]
     )
     low, high = edges[:-1], edges[1:]

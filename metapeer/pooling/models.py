@@ -165,9 +165,12 @@ def _numbers(name: str, values: ArrayLike) -> FloatArray:
 
 
 def _faults_of_values(
-    yi: FloatArray, vi: FloatArray, names: Sequence[str], lines: Sequence[int] | None, *, spread: str
+    yi: FloatArray, vi: FloatArray, names: Sequence[str], lines: Sequence[int] | None, *, spread: str, empty: str = ""
 ) -> list[Fault]:
-    """List effects that are not finite and variances (or standard errors: `spread`) that are not positive."""
+    """List effects that are not finite and variances (or standard errors: `spread`) that are not positive.
+
+    `empty` is what to say of a missing number, where that is an empty cell.
+    """
     if np.isfinite(yi).all() and np.isfinite(vi).all() and vi.min(initial=1.0) > 0:
         return []
     what = {"vi": "sampling variance", "sei": "standard error"}[spread]
@@ -175,10 +178,10 @@ def _faults_of_values(
     for i in np.flatnonzero(~np.isfinite(yi) | ~np.isfinite(vi) | ~(vi > 0)).tolist():
         row, line = names[i], None if lines is None else int(lines[i])
         if not np.isfinite(yi[i]):
-            message = f"{yi[i]} is not an effect; give a finite number"
+            message = empty if empty and np.isnan(yi[i]) else f"{yi[i]} is not an effect; give a finite number"
             faults.append(Fault(column="yi", message=message, row=row, line=line))
         if not (np.isfinite(vi[i]) and vi[i] > 0):
-            message = f"{vi[i]:g} is not a {what}; it must be finite and > 0"
+            message = empty if empty and np.isnan(vi[i]) else f"{vi[i]:g} is not a {what}; it must be finite and > 0"
             faults.append(Fault(column=spread, message=message, row=row, line=line))
     return faults
 
@@ -248,7 +251,7 @@ def _single(frame: pd.DataFrame, column: str, source: str) -> str:
     if len(values) > 1:
         shown = ", ".join(repr(v) if v else "none" for v in values)
         remedy = {
-            "measure": "pool one measure at a time, or compute all rows with effect_size(measure=...)",
+            "measure": "select rows of one measure",
             "positive_favours": "compute the effects with effect_size(orient=True)",
         }[column]
         raise DataError(source, [Fault(column=column, message=f"rows differ ({shown}); {remedy}")])
@@ -312,7 +315,8 @@ def read_effects(
     vi = _numeric_column(kept, spread, kept_names, faults)
     lines = kept["line"].tolist() if "line" in kept else None
     told = {(fault.row, fault.column) for fault in faults}
-    wrong = _faults_of_values(yi, vi, kept_names, lines, spread=spread)
+    empty = "is empty; fill it in or give an exclusion_reason"
+    wrong = _faults_of_values(yi, vi, kept_names, lines, spread=spread, empty=empty)
     faults += [fault for fault in wrong if (fault.row, fault.column) not in told]
     if spread == "sei":
         vi = vi**2
@@ -606,7 +610,7 @@ def meta_options(
         If `level` is not between 0 and 1.
     """
     check_choice("model", model, MODELS)
-    if preset is not None:
+    if preset:
         defaults = PRESETS[check_choice("preset", preset, PRESETS)]
         if model == "random":
             tau2_method = tau2_method or defaults.tau2_method

@@ -199,6 +199,7 @@ class MetaAnalysisResult(Printable):
             "k": self.k,
             "trials": self.trials,
             "participants": self.participants,
+            "participants_known": self.participants_known,
             "estimate": self.estimate,
             "se": self.se,
             "ci_low": ci_low,
@@ -213,6 +214,7 @@ class MetaAnalysisResult(Printable):
             "pi_high": pi_high,
             "prediction_method": self.prediction_method,
             "tau2": self.tau2,
+            "tau2_se": self.tau2_se,
             "tau2_ci_low": tau2_low,
             "tau2_ci_high": tau2_high,
             "tau2_method": self.tau2_method,
@@ -308,6 +310,10 @@ class MetaAnalysisResult(Printable):
             if self.positive_favours:
                 better = "peer support" if self.positive_favours == "arm1" else "the comparison"
                 title += f"; above {measure.null:g} favours {better}"
+            elif measure.oriented:
+                title += "; direction unknown"
+                if self.data is not None and "es_source" in self.data:  # as effect_size made it, arm 1 minus arm 2
+                    title += ": positive means a higher score in arm 1"
         notes = list(self.notes)
         if self.excluded:
             notes.append(f"{count(len(self.excluded), 'row')} not pooled:")

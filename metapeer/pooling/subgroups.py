@@ -82,12 +82,20 @@ class SubgroupAnalysisResult(Printable):
         -------
         DataFrame
             One row for each subgroup and one called "overall", with the columns of `MetaAnalysisResult.to_frame` after
-            ``subgroup``.
+            ``subgroup``, and the test between subgroups on the last: ``test``, ``Q_between``, ``df_between``,
+            ``df2_between`` and ``p_between``.
         """
         frames = [fit.to_frame() for fit in (*self.results, self.overall)]
         table = pd.concat(frames, ignore_index=True)
         table.insert(0, "subgroup", [*self.levels, "overall"])
-        return table
+        blank = len(self.levels)
+        return table.assign(
+            test=[""] * blank + [self.test],
+            Q_between=[math.nan] * blank + [self.Q_between],
+            df_between=[math.nan] * blank + [self.df],
+            df2_between=[math.nan] * blank + [self.df2],
+            p_between=[math.nan] * blank + [self.p_value],
+        )
 
     def test_words(self) -> str:
         """Say what the test between subgroups found.

@@ -143,10 +143,10 @@ def ask_for_directions(
     for number, (name, where) in enumerate(by_name.items()):
         # Comparing names takes a while, and an error shows no more faults than these.
         close = get_close_matches(folded(name)[:200], spelling, n=1, cutoff=0.75) if number < FAULTS_SHOWN else []
-        hint = f" Did you mean {spelling[close[0]]!r}?" if close else ""
+        hint = f". Did you mean {spelling[close[0]]!r}? Otherwise" if close else ";"
         again = f" ({number_lines([lines[row] for row in where[1:]])} too)" if where[1:] else ""
         message = (
-            f"{shown(name)!r} is not in instruments.csv, so it is unknown which way is good.{hint} Otherwise add a "
+            f"{shown(name)!r} is not in instruments.csv, so it is unknown which way is good{hint} add a "
             f"column direction with {DIRECTIONS[0]} or {DIRECTIONS[1]}, or a row to instruments.csv{again}"
         )
         faults.append(CellFault(where[0], "instrument", message))

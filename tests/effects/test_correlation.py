@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metapeer.effects.correlation import correlation, unbiased_correlation
@@ -39,6 +39,7 @@ def test_four_participants_and_no_correlation_need_no_correction():
     assert yi[1] == pytest.approx(1e-9 * 2 / np.pi * np.log(4e9), rel=1e-12)
 
 
+@settings(deadline=None)
 @given(st.floats(-0.999, 0.999), st.integers(4, 100_000))
 def test_the_correction_for_bias_moves_away_from_zero_and_not_beyond_one(r, n):
     yi, vi = unbiased_correlation(np.array([r]), np.array([float(n)]))
@@ -47,6 +48,7 @@ def test_the_correction_for_bias_moves_away_from_zero_and_not_beyond_one(r, n):
     assert vi[0] >= 0
 
 
+@settings(deadline=None)
 @given(st.floats(-0.999, 0.999))
 def test_fisher_z_turns_back_into_the_correlation(r):
     effects = effect_size(pd.DataFrame({"r": [r], "n": [30]}), measure="ZCOR")

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metapeer.effects.measures import MEASURES, find_measure
@@ -36,6 +36,7 @@ def groups(draw):
 
 
 @pytest.mark.parametrize("code", ["PR", "PLN", "PLO", "PAS", "PFT"])
+@settings(deadline=None)
 @given(group=groups())
 def test_every_measure_of_a_proportion_turns_back_into_it(code, group):
     events, total = group
@@ -46,6 +47,7 @@ def test_every_measure_of_a_proportion_turns_back_into_it(code, group):
     assert shown == pytest.approx((events + half) / (total + 2 * half), rel=1e-8, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(groups(), st.floats(0.5, 2.0))
 def test_the_way_back_from_a_double_arcsine_is_increasing_and_stays_within_0_and_1(group, factor):
     _, total = group

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metapeer.effects.measures import find_measure
@@ -67,6 +67,7 @@ def test_person_time_must_be_above_zero_and_every_fault_is_listed():
     ]
 
 
+@settings(deadline=None)
 @given(COUNTS, TIMES, COUNTS, TIMES, st.floats(1e-3, 1e3))
 def test_a_rate_ratio_does_not_depend_on_the_unit_of_time(x1, t1, x2, t2, unit):
     arms = [np.array([float(value)]) for value in (x1 + 1, t1, x2 + 1, t2)]
@@ -79,6 +80,7 @@ def test_a_rate_ratio_does_not_depend_on_the_unit_of_time(x1, t1, x2, t2, unit):
     np.testing.assert_allclose(rate_difference(*other)[1] * unit**2, vi)
 
 
+@settings(deadline=None)
 @given(COUNTS, TIMES)
 def test_a_double_root_turns_back_into_the_rate_it_came_from(events, time):
     x, t = np.array([float(events)]), np.array([time])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from metapeer.effects.scales import back_transform_double_arcsine
@@ -245,6 +245,7 @@ def tables(draw):
     return a, b + 1, c, d + 1
 
 
+@settings(deadline=None)
 @given(tables())
 def test_exchanging_arms_turns_every_measure_round(cells):
     a, b, c, d = cells
@@ -260,6 +261,7 @@ def test_exchanging_arms_turns_every_measure_round(cells):
     assert test.statistic == pytest.approx(turned.statistic, rel=1e-7, abs=1e-9, nan_ok=True)
 
 
+@settings(deadline=None)
 @given(tables())
 def test_counting_the_opposite_event_turns_the_odds_ratio_round_and_leaves_its_tests(cells):
     a, b, c, d = cells
@@ -272,6 +274,7 @@ def test_counting_the_opposite_event_turns_the_odds_ratio_round_and_leaves_its_t
         assert one.df == two.df
 
 
+@settings(deadline=None)
 @given(tables(), st.integers(2, 5))
 def test_an_odds_ratio_shared_by_all_studies_is_found_exactly_and_passes_as_homogeneous(cells, times):
     a, b, c, d = (cell + 1 for cell in cells)
@@ -284,6 +287,7 @@ def test_an_odds_ratio_shared_by_all_studies_is_found_exactly_and_passes_as_homo
     assert test.statistic == pytest.approx(0.0, abs=1e-6) if test.df else math.isnan(test.statistic)
 
 
+@settings(deadline=None)
 @given(tables(), st.integers(2, 50))
 def test_multiplying_all_counts_leaves_the_estimate_and_divides_the_variance(cells, times):
     for pool in (mh_odds_ratio, mh_risk_ratio, mh_risk_difference):
@@ -366,6 +370,15 @@ def test_a_forest_plot_shows_what_a_reader_expects(measure):
         line = next(line for line in axes.lines if line.get_label() in ("_reference", "_null"))
         assert low <= shown["estimate"] <= high
         assert line is not None
+
+
+def test_a_forest_plot_lists_events_in_person_time_and_of_one_group():
+    days = RARE.rename(columns={"total1": "time1", "total2": "time2"})
+    texts = [text.get_text() for text in mantel_haenszel(days, measure="IRD").plot().axes[0].texts]
+    assert {"3/120", "0/60", "Events/time"} <= set(texts)
+    groups = pd.DataFrame({"events": [10, 20], "total": [100, 250]})
+    fit = meta_analysis(effect_size(groups, measure="PLO"), model="common")
+    assert {"10/100", "20/250", "Events/total"} <= {text.get_text() for text in fit.plot().axes[0].texts}
 
 
 def test_a_mantel_haenszel_result_plots_and_stacks_as_any_other():
