@@ -63,6 +63,12 @@ if TYPE_CHECKING:
     from metapeer.errors import ChoiceError, ConvergenceError, DataError, DataWarning, MetapeerError
     from metapeer.plots.forest import forest_plot
     from metapeer.plots.style import save_figure
+    from metapeer.pooling.counts import (
+        MantelHaenszelResult,
+        back_transform,
+        mantel_haenszel,
+        peto,
+    )
     from metapeer.pooling.dependent import average_within_trial
     from metapeer.pooling.intervals import Interval
     from metapeer.pooling.models import meta_analysis
@@ -90,6 +96,7 @@ _HOMES = {
     "DataWarning": "errors",
     "Interval": "pooling.intervals",
     "Ledger": "reproduction.ledger",
+    "MantelHaenszelResult": "pooling.counts",
     "MarginalCounts": "effects.margins",
     "MeanSD": "effects.moments",
     "MetaAnalysisResult": "pooling.results",
@@ -101,6 +108,7 @@ _HOMES = {
     "TwoByTwo": "effects.counts",
     "apply_overrides": "records.overrides",
     "average_within_trial": "pooling.dependent",
+    "back_transform": "pooling.counts",
     "check_transcription": "reproduction.transcribe",
     "correlation_from_chi2": "effects.statistics",
     "correlation_from_d": "effects.statistics",
@@ -118,9 +126,11 @@ _HOMES = {
     "load_dataset": "records.catalog",
     "load_instruments": "records.catalog",
     "log_odds_ratio_from_smd": "effects.statistics",
+    "mantel_haenszel": "pooling.counts",
     "mean_change": "effects.change",
     "mean_sd_from_quantiles": "effects.moments",
     "meta_analysis": "pooling.models",
+    "peto": "pooling.counts",
     "pretest_posttest_control": "effects.change",
     "raw_sd_from_change": "effects.change",
     "read_outcomes": "records.csvfile",
@@ -156,6 +166,7 @@ __all__ = [
     "DataWarning",
     "Interval",
     "Ledger",
+    "MantelHaenszelResult",
     "MarginalCounts",
     "MeanSD",
     "MetaAnalysisResult",
@@ -168,6 +179,7 @@ __all__ = [
     "__version__",
     "apply_overrides",
     "average_within_trial",
+    "back_transform",
     "check_transcription",
     "correlation_from_chi2",
     "correlation_from_d",
@@ -185,9 +197,11 @@ __all__ = [
     "load_dataset",
     "load_instruments",
     "log_odds_ratio_from_smd",
+    "mantel_haenszel",
     "mean_change",
     "mean_sd_from_quantiles",
     "meta_analysis",
+    "peto",
     "pretest_posttest_control",
     "raw_sd_from_change",
     "read_outcomes",

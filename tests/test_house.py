@@ -171,13 +171,69 @@ def test_the_reference_lists_every_public_name():
         ("effects.measures", "MEASURES"),
         ("effects.continuous", "SMD_VARIANCES"),
         ("effects.continuous", "SMD_PRESETS"),
+        ("pooling.tau2", "TAU2_METHODS"),
+        ("pooling.tau2_intervals", "TAU2_CI_METHODS"),
         ("pooling.inference", "CI_METHODS"),
         ("pooling.prediction", "PREDICTION_METHODS"),
+        ("pooling.presets", "PRESETS"),
     ],
 )
 def test_the_methods_page_names_every_choice(module, register):
     choices = getattr(importlib.import_module(f"metapeer.{module}"), register)
     assert set(choices) - code_spans(ROOT / "docs" / "methods.md") == set()
+
+
+def test_the_methods_page_says_what_each_preset_does():
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    for name, preset in importlib.import_module("metapeer.pooling.presets").PRESETS.items():
+        codes = [f"`{code}`" for code in (name, preset.tau2_method, preset.ci_method, preset.prediction_method)]
+        assert f"| {' | '.join([*codes, preset.unverified])} |" in page
+
+
+def test_the_architecture_page_names_every_file_of_the_rooms():
+    named = {path for span in code_spans(ROOT / "docs" / "architecture.md") for path in ROOT.glob(span.lstrip("/"))}
+    files = {path for path in (ROOT / "metapeer").rglob("*.py") if not path.name.startswith("__")}
+    assert sorted(path.relative_to(ROOT).as_posix() for path in files - named) == []
+
+
+PLAN_PAGE = ROOT / "docs" / "plan.md"
+
+
+def refused(plan: dict) -> str:
+    """What reading a plan says of it."""
+    read_plan = importlib.import_module("metapeer.reproduction.planfile").read_plan
+    with pytest.raises(metapeer.DataError) as caught:
+        read_plan(plan, name="mine", published_ids=(), rows_of=lambda _: importlib.import_module("pandas").DataFrame())
+    return str(caught.value)
+
+
+def known_keys(told: str) -> set[str]:
+    """The keys that a message about an unknown one offers."""
+    return set(re.search(r"key 'no_such' is unknown\. Known: (.*)", told)[1].split(", "))
+
+
+def test_the_page_about_plans_has_every_section_and_every_key():
+    page = PLAN_PAGE.read_text(encoding="utf-8")
+    parts = re.findall(r"^## `(\[+)(\w+)\]+`\n(.*?)(?=^## |\Z)", page, flags=re.MULTILINE | re.DOTALL)
+    assert {name for _, name, _ in parts} == known_keys(refused({"no_such": 1}))
+    own = {name: set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)) for _, name, text in parts}
+    for bracket, name, text in parts:
+        section = {"no_such": 1}
+        known = known_keys(refused({name: [section] if bracket == "[[" else section}))
+        takes_method = "Any key of `[method]` but `source`" in text
+        assert known == own[name] | (own["method"] - {"source"} if takes_method else set()), name
+
+
+def test_the_example_of_a_plan_prints_what_its_page_says(tmp_path):
+    page = PLAN_PAGE.read_text(encoding="utf-8")
+    files = re.findall(r"^`([\w.]+)`,[^`]*:\n\n```(?:text|toml)\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    folder = tmp_path / "myreview"
+    folder.mkdir()
+    for name, text in files:
+        (folder / name).write_text(text, encoding="utf-8")
+    assert {name for name, _ in files} >= {"outcomes.csv", "published.csv", "plan.toml"}
+    shown = re.search(r"^```console\n\$ metapeer reproduce myreview\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)[1]
+    assert str(metapeer.reproduce(folder)).splitlines() == shown.splitlines()
 
 
 def test_every_python_block_in_prose_names_only_what_the_front_door_has():

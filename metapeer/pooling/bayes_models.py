@@ -474,7 +474,7 @@ def bayesian_meta_analysis(
     >>> round(fit.mu.median, 3), [round(end, 3) for end in fit.mu.interval], round(fit.tau.median, 3)
     (0.513, [0.082, 1.023], 0.243)
     >>> round(fit.probability_above(0.2), 3)
-    0.953
+    0.949
     """
     check_level(level)
     if mu_prior is not None and not isinstance(mu_prior, NormalPrior):

@@ -257,7 +257,7 @@ def _shortest(mixtures: Mixtures, table: FloatArray, below: FloatArray, level: f
             break
     for row in np.flatnonzero(~settled).tolist():
         ends[row] = _shortest_by_search(mixtures.block(slice(row, row + 1)), table[row : row + 1], below[row], level)
-    return ends
+    return np.asarray(ends)
 
 
 def _shortest_by_search(mixtures: Mixtures, table: FloatArray, below: FloatArray, level: float) -> FloatArray:

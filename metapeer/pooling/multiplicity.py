@@ -195,7 +195,7 @@ def adjust_p_values(
     known = ~np.isnan(numbers)
     adjusted = np.full(numbers.size, np.nan)
     if known.any():
-        from statsmodels.stats.multitest import multipletests
+        from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 
         adjusted[known] = multipletests(numbers[known], alpha=limit, method=METHODS[method][0])[1]
     for array in (numbers, adjusted):

@@ -106,7 +106,7 @@ def arrangements(X: FloatArray) -> Iterator[NDArray[np.intp]]:
         while order[j] <= order[i]:
             j -= 1
         order[i], order[j] = order[j], order[i]
-        order[i + 1 :] = order[: i : -1]
+        order[i + 1 :] = order[:i:-1]
 
 
 def _samples(yi: FloatArray, X: FloatArray, number: int, seed: int | None) -> Iterator[tuple[FloatArray, FloatArray]]:

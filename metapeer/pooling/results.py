@@ -310,10 +310,8 @@ class MetaAnalysisResult(Printable):
             if self.positive_favours:
                 better = "peer support" if self.positive_favours == "arm1" else "the comparison"
                 title += f"; above {measure.null:g} favours {better}"
-            elif measure.oriented:
-                title += "; direction unknown"
-                if self.data is not None and "es_source" in self.data:  # as effect_size made it, arm 1 minus arm 2
-                    title += ": positive means a higher score in arm 1"
+            elif measure.oriented and self.data is not None and "es_source" in self.data:
+                title += "; direction unknown: positive means a higher score in arm 1"  # as `effect_size` left it
         notes = list(self.notes)
         if self.excluded:
             notes.append(f"{count(len(self.excluded), 'row')} not pooled:")
