@@ -63,6 +63,13 @@ if TYPE_CHECKING:
     from metapeer.errors import ChoiceError, ConvergenceError, DataError, DataWarning, MetapeerError
     from metapeer.plots.forest import forest_plot
     from metapeer.plots.style import save_figure
+    from metapeer.pooling.beta_binomial_models import (
+        beta_binomial_meta_analysis,
+    )
+    from metapeer.pooling.count_results import (
+        BetaBinomialResult,
+        GlmmResult,
+    )
     from metapeer.pooling.counts import (
         MantelHaenszelResult,
         back_transform,
@@ -70,6 +77,9 @@ if TYPE_CHECKING:
         peto,
     )
     from metapeer.pooling.dependent import average_within_trial
+    from metapeer.pooling.glmm_models import (
+        glmm_meta_analysis,
+    )
     from metapeer.pooling.intervals import Interval
     from metapeer.pooling.models import meta_analysis
     from metapeer.pooling.results import MetaAnalysisResult
@@ -89,11 +99,13 @@ if TYPE_CHECKING:
     from metapeer.reproduction.transcribe import check_transcription, write_transcription_template
 
 _HOMES = {
+    "BetaBinomialResult": "pooling.count_results",
     "ChoiceError": "errors",
     "ConvergenceError": "errors",
     "ConvertedEffect": "effects.statistics",
     "DataError": "errors",
     "DataWarning": "errors",
+    "GlmmResult": "pooling.count_results",
     "Interval": "pooling.intervals",
     "Ledger": "reproduction.ledger",
     "MantelHaenszelResult": "pooling.counts",
@@ -109,6 +121,7 @@ _HOMES = {
     "apply_overrides": "records.overrides",
     "average_within_trial": "pooling.dependent",
     "back_transform": "pooling.counts",
+    "beta_binomial_meta_analysis": "pooling.beta_binomial_models",
     "check_transcription": "reproduction.transcribe",
     "correlation_from_chi2": "effects.statistics",
     "correlation_from_d": "effects.statistics",
@@ -121,6 +134,7 @@ _HOMES = {
     "effect_from_p": "effects.intervals",
     "effect_size": "effects.table",
     "forest_plot": "plots.forest",
+    "glmm_meta_analysis": "pooling.glmm_models",
     "list_datasets": "records.catalog",
     "load_claims": "records.catalog",
     "load_dataset": "records.catalog",
@@ -159,11 +173,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "BetaBinomialResult",
     "ChoiceError",
     "ConvergenceError",
     "ConvertedEffect",
     "DataError",
     "DataWarning",
+    "GlmmResult",
     "Interval",
     "Ledger",
     "MantelHaenszelResult",
@@ -180,6 +196,7 @@ __all__ = [
     "apply_overrides",
     "average_within_trial",
     "back_transform",
+    "beta_binomial_meta_analysis",
     "check_transcription",
     "correlation_from_chi2",
     "correlation_from_d",
@@ -192,6 +209,7 @@ __all__ = [
     "effect_from_p",
     "effect_size",
     "forest_plot",
+    "glmm_meta_analysis",
     "list_datasets",
     "load_claims",
     "load_dataset",

@@ -236,6 +236,12 @@ def test_the_example_of_a_plan_prints_what_its_page_says(tmp_path):
     assert str(metapeer.reproduce(folder)).splitlines() == shown.splitlines()
 
 
+def test_the_ledger_in_the_readme_is_an_excerpt_of_the_ledger():
+    (block,) = (block for block in fenced(ROOT / "README.md", "text") if "published results:" in block)
+    ledger = {" ".join(line.split()) for line in str(metapeer.reproduce()).splitlines()}
+    assert {" ".join(line.split()) for line in block.splitlines()} - {"..."} - ledger == set()
+
+
 def test_every_python_block_in_prose_names_only_what_the_front_door_has():
     unknown = set()
     for path in PROSE:

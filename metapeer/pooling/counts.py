@@ -15,7 +15,7 @@ from metapeer.effects.rows import Rows
 from metapeer.effects.table import effect_size
 from metapeer.errors import ChoiceError, DataError, DataWarning, Fault, check_choice
 from metapeer.formatting import TextTable, count, format_number, format_p
-from metapeer.pooling import mantel_haenszel as mh
+from metapeer.pooling import stratified as mh
 from metapeer.pooling.heterogeneity import Heterogeneity, cochran_q
 from metapeer.pooling.inference import infer
 from metapeer.pooling.intervals import check_level, chi2_tail
@@ -242,7 +242,7 @@ def mantel_haenszel(
     References
     ----------
     Mantel & Haenszel (1959), Journal of the National Cancer Institute 22:719-748; for each variance see
-    `metapeer.pooling.mantel_haenszel`. Cochrane Handbook 6.5, sections 10.4.1 and 10.4.4.
+    `metapeer.pooling.stratified`. Cochrane Handbook 6.5, sections 10.4.1 and 10.4.4.
 
     Examples
     --------

@@ -218,7 +218,7 @@ def _modes(mixtures: Mixtures, table: FloatArray) -> FloatArray:
         x = new
         if done.all():
             break
-    return x[:, 0]
+    return np.asarray(x[:, 0])
 
 
 def _shortest(mixtures: Mixtures, table: FloatArray, below: FloatArray, level: float) -> FloatArray:

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import betainc, betaincinv, erf, erfc, erfinv, gammaln, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import betainc, betaincinv, betaln, erf, erfc, erfinv, ndtr, ndtri, stdtr, stdtrit
 
 from metapeer.errors import MetapeerError
 from metapeer.pooling.weighted import FloatArray
@@ -349,9 +349,11 @@ class NormalPrior:
 
 
 def _log_t_density(z: FloatArray, df: float) -> FloatArray:
-    """Logarithm of Student's t density; written so that no square overflows."""
-    constant = gammaln(0.5 * (df + 1.0)) - gammaln(0.5 * df) - 0.5 * math.log(df * math.pi)
-    return np.asarray(constant - (df + 1.0) * np.log(np.hypot(1.0, z / math.sqrt(df))))
+    """Logarithm of Student's t density; no square overflows, and many degrees of freedom lose no digits."""
+    share = np.abs(z) / math.sqrt(df)
+    far = share > 1e100
+    power = np.where(far, np.log(np.where(far, share, 1.0)), 0.5 * np.log1p(np.where(far, 0.0, share) ** 2))
+    return np.asarray(-betaln(0.5, 0.5 * df) - 0.5 * math.log(df) - (df + 1.0) * power)
 
 
 def _log_squared(tau: FloatArray, location: float, scale: float) -> tuple[FloatArray, FloatArray]:

@@ -111,7 +111,7 @@ def arrangements(X: FloatArray) -> Iterator[NDArray[np.intp]]:
 
 def _samples(yi: FloatArray, X: FloatArray, number: int, seed: int | None) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Rearranged data: all of them when `seed` is None, otherwise `number` drawn at random."""
-    signs = (X == X[0]).all()
+    signs = (X[0] == X).all()
     k = yi.size
     if seed is None:
         if signs:

@@ -42,7 +42,7 @@ __all__ = [
     "PermutationTest",
     "coefficient_rows",
     "frame_of_rows",
-    "test_words",
+    "wald_words",
 ]
 
 Rows = pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -89,7 +89,7 @@ def _p_equals(p: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def test_words(found: WaldTest) -> str:
+def wald_words(found: WaldTest) -> str:
     """Say what a Wald test found.
 
     Parameters
@@ -104,7 +104,7 @@ def test_words(found: WaldTest) -> str:
 
     Examples
     --------
-    >>> test_words(WaldTest(test="chi2", statistic=6.0, df=2.0, df2=math.nan, p_value=0.0498))
+    >>> wald_words(WaldTest(test="chi2", statistic=6.0, df=2.0, df2=math.nan, p_value=0.0498))
     'QM = 6.00, df = 2, p = 0.050'
     """
     value = format_number(found.statistic, 2)
@@ -580,23 +580,13 @@ class MetaRegressionResult(Printable):
         """
         if not isinstance(weights, Mapping) or not weights:
             raise ChoiceError("weights must map coefficients to numbers, such as {'year': 10}")
-        several: dict[str, Mapping[str, float]] = {}
-        single: dict[str, float] = {}
-        for name, value in weights.items():
-            if isinstance(value, Mapping):
-                several[name] = value
-            else:
-                single[name] = value
-        if several and single:
+        nested = {name: value for name, value in weights.items() if isinstance(value, Mapping)}
+        if not nested:
+            nested = {" ".join(f"{_signed(value)} {name}" for name, value in weights.items()): weights}
+        elif len(nested) < len(weights):
             raise ChoiceError("give either one contrast or several by name, not both")
-        if single:
-            several = (
-                {" ".join(f"{value:+g} {name}" for name, value in single.items()): single}
-                if all(isinstance(value, int | float | np.number) for value in single.values())
-                else {"contrast": single}
-            )
-        L = np.array([self._weights_of(value) for value in several.values()])
-        return self._contrasts(list(several), L, adjust, level)
+        L = np.array([self._weights_of(value) for value in nested.values()])
+        return self._contrasts(list(nested), L, adjust, level)
 
     def _contrasts(self, names: list[str], L: FloatArray, adjust: str, level: float | None) -> pd.DataFrame:
         found = self._linear(L, level)
@@ -898,7 +888,7 @@ class MetaRegressionResult(Printable):
         below += [f"Reference level of {name}: {level}" for name, level in self.references.items()]
         if self.omnibus is not None:
             tested = "Moderators together" if self.design.intercept is not None else "All coefficients together"
-            below.append(f"{tested}: {test_words(self.omnibus)}")
+            below.append(f"{tested}: {wald_words(self.omnibus)}")
         notes = list(self.notes)
         if self.excluded:
             notes.append(f"{count(len(self.excluded), 'row')} not used:")
@@ -910,22 +900,22 @@ class MetaRegressionResult(Printable):
 
     def plot(
         self,
+        ax: "Axes | None" = None,
         *,
         moderator: str | None = None,
         at: Mapping[str, Any] | None = None,
-        ax: "Axes | None" = None,
         **options: Any,
     ) -> "Figure":
         """Draw a bubble plot: effects against a numeric moderator, with the fitted line and its bands.
 
         Parameters
         ----------
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure when left out.
         moderator : str, optional
             The moderator across; may be left out when only one holds numbers.
         at : mapping, optional
             Values of the other moderators for the line; by default the mean of numbers and the commonest level.
-        ax : matplotlib Axes, optional
-            Where to draw; a new figure when left out.
         **options
             Anything else that `bubble_plot` takes.
 
@@ -942,6 +932,10 @@ class MetaRegressionResult(Printable):
         from metapeer.pooling.bubble_table import draw_bubbles
 
         return draw_bubbles(self, moderator=moderator, at=at, ax=ax, **options)
+
+
+def _signed(value: object) -> str:
+    return f"{value:+g}" if isinstance(value, int | float | np.number) else str(value)
 
 
 def _contains(larger: FloatArray, smaller: FloatArray) -> bool:

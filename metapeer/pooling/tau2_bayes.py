@@ -12,7 +12,9 @@ _SMALLEST = 1e-10
 _POINTS_PER_DECADE = 12
 _PARTS = 21
 _ROUNDS = 6
-"""Each round divides the bracket by 10; past six the likelihood is flat to rounding, and a parabola does the rest."""
+_FLAT = 1e-9
+"""Each round divides the bracket by 10, until heights differ by so little; then a parabola through three points, right
+to third order, beats a search among their rounding errors."""
 
 
 def tau2_bayes_modal(yi: FloatArray, vi: FloatArray, X: FloatArray | None = None, *, rate: float = 1e-4) -> float:
@@ -62,7 +64,7 @@ def tau2_bayes_modal(yi: FloatArray, vi: FloatArray, X: FloatArray | None = None
         j = int(np.clip(at.argmax(), 1, _PARTS - 2))
         bend, lean = float(at[j - 1] - 2.0 * at[j] + at[j + 1]), float(at[j + 1] - at[j - 1])
         middle, step = float(fine[j]), float(fine[1] - fine[0])
-        if -bend < 1e-6 * (1.0 + abs(float(at[j]))):
+        if -bend < _FLAT * (1.0 + abs(float(at[j]))):
             break
         left, right = middle - step, middle + step
     shift = -0.5 * lean / bend if bend < 0 else 0.0

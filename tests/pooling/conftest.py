@@ -25,6 +25,13 @@ TOLERANCES = {
     "likelihood": (1e-8, 1e-8),
     # metafor's root finder (tol=1e-13) behind PM and the Q-profile interval; ours solves to machine precision.
     "root": (1e-10, 1e-10),
+    # With moderators: metafor solves normal equations, which squares the condition number of the design (3e5 at worst,
+    # a year times a latitude); the worst agree to 5e-9 where something is subtracted, 5e-10 elsewhere.
+    "moderators": (1e-8, 1e-8),
+    # metafor integrates the distribution of Q numerically (Farebrother's or Davies's algorithm, to about 1e-9).
+    "distribution": (1e-8, 1e-8),
+    # uniroot in R with its default tolerance, .Machine$double.eps^0.25 = 1.22e-4: absolute in tau2, or in the quantile.
+    "uniroot": (0.0, 1.3e-4),
     # A p value has the relative error of its statistic times the statistic squared, and statistics reach 400.
     "p": (1e-6, 1e-300),
 }
@@ -54,6 +61,12 @@ def pytest_generate_tests(metafunc):
 def _words(row):
     """The words of a row name it; numbers are what is tested, except a confidence level."""
     return [str(value) for name, value in row.items() if isinstance(value, str) or name == "level"]
+
+
+@pytest.fixture(scope="session")
+def golden_table():
+    """Return one part of a golden file as it stands."""
+    return lambda file, name: read_golden(file)[name]
 
 
 @pytest.fixture(scope="session")

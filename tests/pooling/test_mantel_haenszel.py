@@ -14,7 +14,7 @@ from metapeer.effects.scales import back_transform_double_arcsine
 from metapeer.effects.table import effect_size
 from metapeer.errors import ChoiceError, DataError, DataWarning
 from metapeer.pooling.counts import back_transform, mantel_haenszel, peto
-from metapeer.pooling.mantel_haenszel import (
+from metapeer.pooling.stratified import (
     breslow_day,
     cochran_mantel_haenszel,
     mh_odds_ratio,

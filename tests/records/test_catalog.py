@@ -158,8 +158,7 @@ def test_all_faults_of_all_files_of_a_folder_are_listed_with_their_file(folder):
         "outcomes.csv, line 3 (b, hope), study_id: 'b' does not stand in trials.csv",
         (
             "outcomes.csv, line 3 (b, hope), instrument: 'Wibble' is not in instruments.csv, so it is unknown which "
-            "way is good. Otherwise add a column direction with higher_better or lower_better, or a row to "
-            "instruments.csv"
+            "way is good"
         ),
         "overrides.csv, line 2 (o), row_id: 'c.1' does not stand in outcomes.csv",
     ]

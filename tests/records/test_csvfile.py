@@ -457,8 +457,8 @@ def test_directions_come_from_the_bundled_instruments_whatever_the_case(read):
 def test_an_unknown_instrument_is_asked_for_its_direction_once(faults):
     assert faults(instrument_table("Wibble", "CES-D", "Wibble")) == [
         (
-            "line 2 (s0), instrument: 'Wibble' is not in instruments.csv, so it is unknown which way is good. "
-            "Otherwise add a column direction with higher_better or lower_better, or a row to instruments.csv "
+            "line 2 (s0), instrument: 'Wibble' is not in instruments.csv, so it is unknown which way is good; "
+            "add a column direction with higher_better or lower_better, or a row to instruments.csv "
             "(line 4 too)"
         )
     ]
