@@ -63,6 +63,13 @@ if TYPE_CHECKING:
     from metapeer.errors import ChoiceError, ConvergenceError, DataError, DataWarning, MetapeerError
     from metapeer.plots.forest import forest_plot
     from metapeer.plots.style import save_figure
+    from metapeer.pooling.bayes_models import (
+        BayesianMetaAnalysisResult,
+        JointMode,
+        PosteriorSummary,
+        Shrinkage,
+        bayesian_meta_analysis,
+    )
     from metapeer.pooling.beta_binomial_models import (
         beta_binomial_meta_analysis,
     )
@@ -77,11 +84,29 @@ if TYPE_CHECKING:
         peto,
     )
     from metapeer.pooling.dependent import average_within_trial
+    from metapeer.pooling.empirical_priors import (
+        rhodes,
+        turner,
+    )
     from metapeer.pooling.glmm_models import (
         glmm_meta_analysis,
     )
     from metapeer.pooling.intervals import Interval
     from metapeer.pooling.models import meta_analysis
+    from metapeer.pooling.multiplicity import (
+        AdjustedPValues,
+        adjust_p_values,
+    )
+    from metapeer.pooling.priors import (
+        half_cauchy,
+        half_normal,
+        half_t,
+        log_normal,
+        log_t,
+        lomax,
+        normal,
+        uniform,
+    )
     from metapeer.pooling.results import MetaAnalysisResult
     from metapeer.pooling.subgroups import SubgroupAnalysisResult, subgroup_analysis
     from metapeer.records.catalog import (
@@ -99,6 +124,8 @@ if TYPE_CHECKING:
     from metapeer.reproduction.transcribe import check_transcription, write_transcription_template
 
 _HOMES = {
+    "AdjustedPValues": "pooling.multiplicity",
+    "BayesianMetaAnalysisResult": "pooling.bayes_models",
     "BetaBinomialResult": "pooling.count_results",
     "ChoiceError": "errors",
     "ConvergenceError": "errors",
@@ -107,20 +134,25 @@ _HOMES = {
     "DataWarning": "errors",
     "GlmmResult": "pooling.count_results",
     "Interval": "pooling.intervals",
+    "JointMode": "pooling.bayes_models",
     "Ledger": "reproduction.ledger",
     "MantelHaenszelResult": "pooling.counts",
     "MarginalCounts": "effects.margins",
     "MeanSD": "effects.moments",
     "MetaAnalysisResult": "pooling.results",
     "MetapeerError": "errors",
+    "PosteriorSummary": "pooling.bayes_models",
     "RecoveredCounts": "effects.counts",
     "Review": "records.catalog",
+    "Shrinkage": "pooling.bayes_models",
     "SkewnessTest": "effects.moments",
     "SubgroupAnalysisResult": "pooling.subgroups",
     "TwoByTwo": "effects.counts",
+    "adjust_p_values": "pooling.multiplicity",
     "apply_overrides": "records.overrides",
     "average_within_trial": "pooling.dependent",
     "back_transform": "pooling.counts",
+    "bayesian_meta_analysis": "pooling.bayes_models",
     "beta_binomial_meta_analysis": "pooling.beta_binomial_models",
     "check_transcription": "reproduction.transcribe",
     "correlation_from_chi2": "effects.statistics",
@@ -135,21 +167,29 @@ _HOMES = {
     "effect_size": "effects.table",
     "forest_plot": "plots.forest",
     "glmm_meta_analysis": "pooling.glmm_models",
+    "half_cauchy": "pooling.priors",
+    "half_normal": "pooling.priors",
+    "half_t": "pooling.priors",
     "list_datasets": "records.catalog",
     "load_claims": "records.catalog",
     "load_dataset": "records.catalog",
     "load_instruments": "records.catalog",
+    "log_normal": "pooling.priors",
     "log_odds_ratio_from_smd": "effects.statistics",
+    "log_t": "pooling.priors",
+    "lomax": "pooling.priors",
     "mantel_haenszel": "pooling.counts",
     "mean_change": "effects.change",
     "mean_sd_from_quantiles": "effects.moments",
     "meta_analysis": "pooling.models",
+    "normal": "pooling.priors",
     "peto": "pooling.counts",
     "pretest_posttest_control": "effects.change",
     "raw_sd_from_change": "effects.change",
     "read_outcomes": "records.csvfile",
     "recover_counts": "effects.counts",
     "reproduce": "reproduction.run",
+    "rhodes": "pooling.empirical_priors",
     "save_figure": "plots.style",
     "sd_from_interval": "effects.intervals",
     "sd_from_se": "effects.intervals",
@@ -169,10 +209,14 @@ _HOMES = {
     "subgroup_analysis": "pooling.subgroups",
     "t_from_p": "effects.statistics",
     "t_from_smd": "effects.statistics",
+    "turner": "pooling.empirical_priors",
+    "uniform": "pooling.priors",
     "write_transcription_template": "reproduction.transcribe",
 }
 
 __all__ = [
+    "AdjustedPValues",
+    "BayesianMetaAnalysisResult",
     "BetaBinomialResult",
     "ChoiceError",
     "ConvergenceError",
@@ -181,21 +225,26 @@ __all__ = [
     "DataWarning",
     "GlmmResult",
     "Interval",
+    "JointMode",
     "Ledger",
     "MantelHaenszelResult",
     "MarginalCounts",
     "MeanSD",
     "MetaAnalysisResult",
     "MetapeerError",
+    "PosteriorSummary",
     "RecoveredCounts",
     "Review",
+    "Shrinkage",
     "SkewnessTest",
     "SubgroupAnalysisResult",
     "TwoByTwo",
     "__version__",
+    "adjust_p_values",
     "apply_overrides",
     "average_within_trial",
     "back_transform",
+    "bayesian_meta_analysis",
     "beta_binomial_meta_analysis",
     "check_transcription",
     "correlation_from_chi2",
@@ -210,21 +259,29 @@ __all__ = [
     "effect_size",
     "forest_plot",
     "glmm_meta_analysis",
+    "half_cauchy",
+    "half_normal",
+    "half_t",
     "list_datasets",
     "load_claims",
     "load_dataset",
     "load_instruments",
+    "log_normal",
     "log_odds_ratio_from_smd",
+    "log_t",
+    "lomax",
     "mantel_haenszel",
     "mean_change",
     "mean_sd_from_quantiles",
     "meta_analysis",
+    "normal",
     "peto",
     "pretest_posttest_control",
     "raw_sd_from_change",
     "read_outcomes",
     "recover_counts",
     "reproduce",
+    "rhodes",
     "save_figure",
     "sd_from_interval",
     "sd_from_se",
@@ -244,6 +301,8 @@ __all__ = [
     "subgroup_analysis",
     "t_from_p",
     "t_from_smd",
+    "turner",
+    "uniform",
     "write_transcription_template",
 ]
 

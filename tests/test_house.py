@@ -232,7 +232,8 @@ def test_the_example_of_a_plan_prints_what_its_page_says(tmp_path):
     for name, text in files:
         (folder / name).write_text(text, encoding="utf-8")
     assert {name for name, _ in files} >= {"outcomes.csv", "published.csv", "plan.toml"}
-    shown = re.search(r"^```console\n\$ metapeer reproduce myreview\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)[1]
+    typed = "$ metapeer reproduce myreview\n"
+    (shown,) = (block.removeprefix(typed) for block in fenced(PLAN_PAGE, "console") if block.startswith(typed))
     assert str(metapeer.reproduce(folder)).splitlines() == shown.splitlines()
 
 

@@ -313,7 +313,7 @@ class Posterior:
 
         References
         ----------
-        Roever & Friede (2021), Res Synth Methods, doi:10.1002/bimj.202000227 (posterior mean weights).
+        Roever & Friede (2021), Biom J, doi:10.1002/bimj.202000227 (posterior mean weights).
         """
         shares = self.weights / self.precision
         each = max(1, _BLOCK // self.tau.size)

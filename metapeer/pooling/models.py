@@ -806,7 +806,7 @@ def meta_analysis(
         Whether true effects are taken to vary between studies or to be one.
     tau2_method : str, optional
         Estimator of the between-study variance: REML (the default), ML, DL, PM, EB, HE, HS, HSk, SJ, DL2, CA2, PMM,
-        GENQ, GENQM, DLIT or SJIT.
+        GENQ, GENQM, DLIT, SJIT or BM (Bayes modal).
     ci_method : str, optional
         Interval of the pooled effect: z, t, HK (Hartung-Knapp), HK_se, HK_ci, HK_IQWiG6, KR (Kenward-Roger, with REML),
         PL (profile likelihood, with ML), HC (Henmi-Copas, with DL) or IVhet (with DL); the last two keep the estimate

@@ -101,12 +101,13 @@ def prepare(
             raise MetapeerError(f"give either {name}, a list of columns, or a formula")
         known = [str(column) for column in data.columns]
         listed.append(_listed(name, columns) if formula is None else formula_columns(formula, known))
+    used = list(dict.fromkeys(name for names in listed for name in names))
     references = dict(reference or {})
     for name in references:
-        check_choice("reference: the column", name, list(dict.fromkeys(sum(listed, []))))
+        check_choice("reference: the column", name, used)
     effects = read_effects(data, labels=labels, measure=measure)
     assert effects.data is not None  # noqa: S101  a table was given
-    reasons = missing_moderators(effects.data, list(dict.fromkeys(sum(listed, []))), source=source)
+    reasons = missing_moderators(effects.data, used, source=source)
     lacking = tuple((effects.labels[i], reason) for i, reason in enumerate(reasons) if reason)
     effects = effects.rows(
         [i for i, reason in enumerate(reasons) if not reason], excluded=(*effects.excluded, *lacking)
@@ -252,8 +253,8 @@ def meta_regression(
     tau2_method : str, default "REML"
         Estimator of the residual between-study variance, as in `meta_analysis`.
     ci_method : {"HK", "HK_se", "t", "z"}, optional
-        Tests and intervals of the coefficients: Knapp-Hartung, the same with a scale factor of at least 1, t without it,
-        or normal. Default HK under random effects, z under a common effect.
+        Tests and intervals of the coefficients: Knapp-Hartung, the same with a scale factor of at least 1, t without
+        it, or normal. Default HK under random effects, z under a common effect.
     tau2_ci_method : str, default "QP"
         Interval of the residual tau2, as in `meta_analysis`.
     level : float, default 0.95

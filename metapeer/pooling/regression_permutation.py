@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.pooling.regression import RegressionFit, WaldTest, linear_combinations, wald_test
+from metapeer.pooling.regression import RegressionFit, linear_combinations, wald_test
 from metapeer.pooling.weighted import FloatArray
 
 __all__ = ["PermutationOutcome", "arrangements", "count_arrangements", "permute"]
@@ -27,7 +27,7 @@ class PermutationOutcome:
     p_values : array of shape (p,)
         For each coefficient.
     omnibus_p : float
-        For the omnibus test; NaN when there is none.
+        For the omnibus test.
     exact : bool
         Whether all arrangements were tried.
     number : int
@@ -66,8 +66,8 @@ def count_arrangements(X: FloatArray) -> int:
     """
     codes = _codes(X)
     if max(codes) == 0:
-        return 2 ** len(codes)
-    ways = math.factorial(len(codes))
+        return 1 << len(codes)
+    ways: int = math.factorial(len(codes))
     for code in set(codes):
         ways //= math.factorial(codes.count(code))
     return ways
@@ -130,9 +130,8 @@ def _samples(yi: FloatArray, X: FloatArray, number: int, seed: int | None) -> It
 def _extremes(fit: RegressionFit, L: FloatArray) -> FloatArray:
     """Absolute test statistics, then the omnibus statistic; infinite where the standard error is zero."""
     alone = np.abs(linear_combinations(fit, np.eye(fit.beta.size), level=0.95).statistic)
-    together: WaldTest | None = wald_test(fit, L) if L.shape[0] else None
-    omnibus = math.inf if together is None else together.statistic
-    return np.nan_to_num(np.append(alone, omnibus), nan=math.inf)
+    omnibus = wald_test(fit, L).statistic
+    return np.asarray(np.nan_to_num(np.append(alone, omnibus), nan=math.inf))
 
 
 def permute(
@@ -178,7 +177,7 @@ def permute(
     shares = reached / number
     return PermutationOutcome(
         p_values=shares[:-1],
-        omnibus_p=float(shares[-1]) if tested.shape[0] else math.nan,
+        omnibus_p=float(shares[-1]),
         exact=exact,
         number=number,
     )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metapeer.errors import check_choice
+from metapeer.pooling.tau2_bayes import tau2_bayes_modal
 from metapeer.pooling.tau2_likelihood import maximise, tau2_ml, tau2_reml
 from metapeer.pooling.tau2_moments import (
     sj_start,
@@ -91,7 +92,8 @@ def tau2_se(yi: FloatArray, vi: FloatArray, tau2: float, method: str, X: FloatAr
     Returns
     -------
     float
-        In squared units of `yi`. It describes a skewed distribution; for an interval use the Q-profile.
+        In squared units of `yi`; NaN for BM, which has none. It describes a skewed distribution: for an interval use
+        the Q-profile.
 
     References
     ----------
@@ -112,7 +114,7 @@ def tau2_se(yi: FloatArray, vi: FloatArray, tau2: float, method: str, X: FloatAr
         return math.sqrt(2.0 / trace_pp(w, X))
     if method in _PROFILE_ESTIMATORS:
         return math.sqrt(2.0 * yi.size**2 / df) / total(w)
-    if method == "SJ" and sj_start(yi) == 0.0:
+    if method in _OTHER_ESTIMATORS or (method == "SJ" and sj_start(yi) == 0.0):
         return math.nan
     weights, scale = _moment_weights(yi, vi, method, X)
     ones = np.ones(yi.size)
@@ -154,6 +156,8 @@ _PROFILE_ESTIMATORS: dict[str, Callable[[FloatArray, FloatArray, FloatArray | No
     "SJIT": tau2_pm,
 }
 
+_OTHER_ESTIMATORS: dict[str, Callable[[FloatArray, FloatArray, FloatArray | None], float]] = {"BM": tau2_bayes_modal}
+
 _MOMENT_ESTIMATORS: dict[str, Callable[[FloatArray, FloatArray, FloatArray | None], float]] = {
     "DL": tau2_dl,
     "HE": tau2_he,
@@ -166,8 +170,8 @@ _MOMENT_ESTIMATORS: dict[str, Callable[[FloatArray, FloatArray, FloatArray | Non
     "GENQM": tau2_genqm,
 }
 
-TAU2_METHODS = ("REML", "ML", *_PROFILE_ESTIMATORS, *_MOMENT_ESTIMATORS)
-"""The codes of the estimators, as metafor has them; DL2 and CA2 are DerSimonian and Kacker's."""
+TAU2_METHODS = ("REML", "ML", *_PROFILE_ESTIMATORS, *_MOMENT_ESTIMATORS, *_OTHER_ESTIMATORS)
+"""The codes of the estimators, as metafor has them; DL2 and CA2 are DerSimonian and Kacker's, BM is Bayes modal."""
 
 
 def estimate_tau2(yi: FloatArray, vi: FloatArray, method: str, X: FloatArray | None = None) -> Tau2Estimate:
@@ -202,6 +206,6 @@ def estimate_tau2(yi: FloatArray, vi: FloatArray, method: str, X: FloatArray | N
     if method in ("REML", "ML"):
         found = maximise(yi, vi, X, restricted=method == "REML")
         return Tau2Estimate(found.tau2, tau2_se(yi, vi, found.tau2, method, X), found.others, found.certified)
-    estimators = _PROFILE_ESTIMATORS | _MOMENT_ESTIMATORS
+    estimators = _PROFILE_ESTIMATORS | _MOMENT_ESTIMATORS | _OTHER_ESTIMATORS
     tau2 = estimators[check_choice("tau2_method", method, TAU2_METHODS)](yi, vi, X)
     return Tau2Estimate(tau2, tau2_se(yi, vi, tau2, method, X))
