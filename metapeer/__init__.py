@@ -1,4 +1,4 @@
-"""metapeer: re-compute and update meta-analyses of peer support in mental health.
+"""metapeer: re-compute meta-analyses of peer support in mental health.
 
 Pool effects (`effect_size`, `meta_analysis`, `subgroup_analysis`), re-run published reviews and set every printed
 number beside its recomputation (`reproduce`), and read the bundled data (`load_dataset`), where every number has a

@@ -31,7 +31,7 @@ PICTURES = (".png", ".svg", ".pdf")
 
 app = typer.Typer(
     name="metapeer",
-    help="Re-compute and update meta-analyses of peer support in mental health.",
+    help="Re-compute meta-analyses of peer support in mental health.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -51,7 +51,7 @@ Version = Annotated[bool, typer.Option("--version", help="Print the version.", c
 
 @app.callback()
 def _main(version: Version = False) -> None:
-    """Re-compute and update meta-analyses of peer support in mental health.
+    """Re-compute meta-analyses of peer support in mental health.
 
     Each command says more: metapeer pool --help.
     """

@@ -129,7 +129,7 @@ def correlation_from_sds(*, sd_pre: ArrayLike, sd_post: ArrayLike, sd_change: Ar
 
 
 def sd_of_change_from_t(*, mean_change: ArrayLike, t: ArrayLike, n: ArrayLike) -> Numbers:
-    """Standard deviation of change scores from the paired t of one arm: |mean change| √n/|t|.
+    """Standard deviation of change scores from the paired t of one arm: ``|mean change| √n/|t|``.
 
     From a p value take `metapeer.effects.statistics.t_from_p` with n - 1 degrees of freedom first.
 

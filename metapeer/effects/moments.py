@@ -145,7 +145,7 @@ def skewness_test(
 ) -> SkewnessTest:
     """Test, at the 5% level, whether quantiles are too lopsided to come from normal data.
 
-    With T1 = |a + b - 2m|/(b - a) and T2 = |q1 + q3 - 2m|/(q3 - q1), data are called skewed when
+    With T1 = ``|a + b - 2m|``/(b - a) and T2 = ``|q1 + q3 - 2m|``/(q3 - q1), data are called skewed when
 
     - of a range: T1 ≥ 1/ln(n + 9) + 2.5/(n + 1);
     - of quartiles: T2 ≥ 2.65/√n - 6/n²;

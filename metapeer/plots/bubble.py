@@ -129,7 +129,7 @@ class _Sheet:
             self.ax = ax
             return
         top = 8 + TITLE_LINE * len(self.title)
-        bottom = (2.0 + len(self.x_label)) * LINE + SMALL_LINE * (len(self.notes) + 0.5)
+        bottom = (2.4 + len(self.x_label)) * LINE + SMALL_LINE * (len(self.notes) + 0.5)
         tall = height + top + bottom
         no_engine: Any = "none"  # matplotlib's types forget this choice; without it the caller's rcParams decide
         figure = Figure((width / 72, tall / 72), facecolor="white", layout=no_engine)
@@ -140,9 +140,7 @@ class _Sheet:
 
         def put(x: float, y: float, text: str, size: float, **how: Any) -> None:
             place = (x / self.wide, y / self.high)
-            self.ax.add_artist(
-                PlainText(*place, text, size=size, transform=self.ax.transAxes, clip_on=False, **how)
-            )
+            self.ax.add_artist(PlainText(*place, text, size=size, transform=self.ax.transAxes, clip_on=False, **how))
 
         for i, line in enumerate(reversed(self.title)):
             put(0.0, self.high + 6 + i * TITLE_LINE, line, TITLE, bold=True, color=INK, ha="left", va="baseline")
@@ -151,7 +149,7 @@ class _Sheet:
         for i, line in enumerate(reversed(self.y_label)):
             place = -self.tick - 12 - i * LINE
             put(place, self.high / 2, line, SIZE, color=INK, ha="right", va="center", rotation=90)
-        below = -(2.4 + len(self.x_label)) * LINE
+        below = -(2.8 + len(self.x_label)) * LINE
         for i, line in enumerate(self.notes):
             put(0.0, below - i * SMALL_LINE, line, SMALL, color=QUIET, ha="left", va="baseline")
 

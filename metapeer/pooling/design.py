@@ -53,11 +53,6 @@ class Column:
     name: str
     levels: tuple[str, ...] | None
 
-    @property
-    def reference(self) -> str | None:
-        """The level that the others are compared with."""
-        return None if self.levels is None else self.levels[0]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
@@ -104,6 +99,21 @@ class Design:
     columns: tuple[Column, ...]
     words: str
     code: Callable[[pd.DataFrame], FloatArray]
+
+    @property
+    def references(self) -> dict[str, str]:
+        """Levels that have no coefficient of their own although all others of their moderator have."""
+        found = {}
+        for column in self.columns:
+            named = {
+                level
+                for level in column.levels or ()
+                if any(column.name in name and f"[T.{level}]" in name for name in self.names)
+            }
+            missing = [level for level in column.levels or () if level not in named]
+            if len(missing) == 1 and named:
+                found[column.name] = missing[0]
+        return found
 
     @property
     def tested(self) -> tuple[int, ...]:

@@ -127,7 +127,7 @@ def _choose(name: str, value: str | None, known: tuple[str, ...], remedy: str) -
     return check_choice(name, value, known)
 
 
-def turner(outcome: str | None = None, comparison: TurnerComparison | None = None) -> TauPrior:
+def turner(*, outcome: str | None = None, comparison: TurnerComparison | None = None) -> TauPrior:
     """Prior of tau for log odds ratios, from past meta-analyses of binary outcomes.
 
     Parameters
@@ -158,7 +158,7 @@ def turner(outcome: str | None = None, comparison: TurnerComparison | None = Non
 
     Examples
     --------
-    >>> prior = turner("mental health", "non-pharmacological vs control")
+    >>> prior = turner(outcome="mental health", comparison="non-pharmacological vs control")
     >>> prior.location, prior.scale, round(prior.quantile(0.5), 2)
     (-2.34, 1.72, 0.31)
     """
@@ -170,7 +170,7 @@ def turner(outcome: str | None = None, comparison: TurnerComparison | None = Non
     return log_normal(*cells[chosen], label=f"turner({outcome!r}, {chosen!r})")  # type: ignore[index]
 
 
-def rhodes(outcome: str | None = None, comparison: RhodesComparison | None = None, *, area: Area = "other") -> TauPrior:
+def rhodes(*, outcome: str | None = None, comparison: RhodesComparison | None = None, area: Area = "other") -> TauPrior:
     """Prior of tau for standardised mean differences, from 6,492 past meta-analyses of continuous outcomes.
 
     Parameters
@@ -207,7 +207,7 @@ def rhodes(outcome: str | None = None, comparison: RhodesComparison | None = Non
 
     Examples
     --------
-    >>> prior = rhodes("general physical health", "non-pharmacological vs any")
+    >>> prior = rhodes(outcome="general physical health", comparison="non-pharmacological vs any")
     >>> prior.location, prior.scale, round(prior.quantile(0.5), 2)
     (-3.02, 2.27, 0.22)
     """
@@ -232,4 +232,4 @@ def rhodes(outcome: str | None = None, comparison: RhodesComparison | None = Non
             DataWarning,
             stacklevel=2,
         )
-    return log_t(*cell, label=name)
+    return log_t(cell[0], cell[1], label=name)

@@ -13,13 +13,53 @@ from metapeer.pooling.quadratic_form import generalised_q_cdf
 from metapeer.pooling.tau2_profile import invert_generalised_q
 from metapeer.pooling.weighted import FloatArray, q_statistic
 
-__all__ = ["PREDICTION_METHODS", "nnf_prediction_interval", "prediction_interval", "probability_beyond"]
+__all__ = [
+    "PREDICTION_METHODS",
+    "nnf_prediction_interval",
+    "prediction_interval",
+    "prediction_scale",
+    "probability_beyond",
+]
 
 PREDICTION_METHODS = ("V", "HTS", "HK", "HK-PR", "KR", "KR-PR", "NNF", "S")
 """R meta's codes: V and HK use t with k - 1 df, HTS and HK-PR t with k - 2 df, KR and KR-PR Kenward and Roger's df and
 one less, NNF the confidence distribution of tau2, S the normal distribution."""
 
 _NODES = 81
+
+
+def prediction_scale(
+    *, tau2: float, classic_se: float, hk_se: float, k: int, method: str, vi: FloatArray | None
+) -> tuple[float, float | None]:
+    """Standard error of the mean and degrees of freedom that a prediction uses.
+
+    Parameters
+    ----------
+    tau2, classic_se, hk_se, k, method, vi
+        As in `prediction_interval`.
+
+    Returns
+    -------
+    se : float
+        Standard error of the pooled effect.
+    df : float or None
+        Degrees of freedom, not positive when there are none; None for the normal distribution.
+
+    Raises
+    ------
+    ChoiceError
+        If `method` is unknown, or has no such scale.
+    """
+    check_choice("prediction_method", method, [code for code in PREDICTION_METHODS if code != "NNF"])
+    if method == "S":
+        return classic_se, None
+    if method in ("KR", "KR-PR"):
+        if vi is None:
+            raise TypeError(f"{method} needs vi")
+        adjusted = kenward_roger(vi, tau2)
+        return adjusted.se, adjusted.df - (1.0 if method == "KR-PR" else 0.0)
+    df = float(k - 1 if method in ("V", "HK") else k - 2)
+    return (hk_se if method in ("HK", "HK-PR") else classic_se), df
 
 
 def prediction_interval(
@@ -69,22 +109,13 @@ def prediction_interval(
     >>> round(interval.low, 3), round(interval.high, 3)
     (-0.266, 0.666)
     """
-    check_choice("prediction_method", method, [code for code in PREDICTION_METHODS if code != "NNF"])
-    if method == "S":
-        half = normal_quantile(level) * math.sqrt(tau2 + classic_se**2)
+    se, df = prediction_scale(tau2=tau2, classic_se=classic_se, hk_se=hk_se, k=k, method=method, vi=vi)
+    if df is None:
+        half = normal_quantile(level) * math.sqrt(tau2 + se**2)
         return Interval(estimate - half, estimate + half, level, "normal")
-    se, kind = classic_se, ""
-    df = float(k - 1 if method in ("V", "HK") else k - 2)
-    if method in ("HK", "HK-PR"):
-        se, kind = hk_se, ", Hartung-Knapp variance"
-    elif method in ("KR", "KR-PR"):
-        if vi is None:
-            raise TypeError(f"{method} needs vi")
-        adjusted = kenward_roger(vi, tau2)
-        se, kind = adjusted.se, ", Kenward-Roger variance"
-        df = adjusted.df - (1.0 if method == "KR-PR" else 0.0)
     if df <= 0:
         return None
+    kind = {"HK": ", Hartung-Knapp variance", "KR": ", Kenward-Roger variance"}.get(method[:2], "")
     half = t_quantile(level, df) * math.sqrt(tau2 + se**2)
     return Interval(estimate - half, estimate + half, level, f"t, {df:.4g} df{kind}")
 

@@ -499,7 +499,7 @@ def uniform(maximum: float = math.inf) -> TauPrior:
     return Uniform(f"uniform(0, {maximum:g})", maximum)
 
 
-def lomax(scale: float, shape: float = 1.0) -> TauPrior:
+def lomax(scale: float, *, shape: float = 1.0) -> TauPrior:
     """Prior of tau: the Lomax (shifted Pareto) distribution, decreasing with a heavy tail.
 
     Parameters
@@ -566,7 +566,7 @@ def log_normal(location: float, scale: float, *, label: str = "") -> TauPrior:
     return LogNormal(label or f"log_normal({location:g}, {scale:g}) for tau²", location, scale)
 
 
-def log_t(location: float, scale: float, df: float = 5.0, *, label: str = "") -> TauPrior:
+def log_t(location: float, scale: float, *, df: float = 5.0, label: str = "") -> TauPrior:
     """Prior of tau: the logarithm of tau**2 has a t distribution, as in Rhodes et al.
 
     Parameters

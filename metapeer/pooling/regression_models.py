@@ -292,7 +292,7 @@ def meta_regression(
     ...                       "year": [2001, 2004, 2008, 2011, 2013, 2019]})
     >>> fit = meta_regression(table, moderators=["year"])
     >>> fit.names, fit.beta.round(4).tolist(), fit.p_value.round(4).tolist()
-    (('Intercept', 'year'), [-60.8665, 0.0305], [0.0318, 0.0314])
+    (('Intercept', 'year'), [-63.6455, 0.0319], [0.0137, 0.0134])
     """
     check_choice("tau2_method", tau2_method, TAU2_METHODS)
     method = regression_ci_method(model, ci_method)

@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 
 from metapeer.effects.measures import MEASURES, Measure
+from metapeer.errors import MetapeerError
 from metapeer.formatting import Printable, TextTable, count, format_interval, format_level, format_number, format_p
+from metapeer.pooling.inference import FIXED_WEIGHTS
 from metapeer.pooling.intervals import Interval, normal_quantile
+from metapeer.pooling.prediction import prediction_scale, probability_beyond
 from metapeer.pooling.weighted import FloatArray
 
 if TYPE_CHECKING:
@@ -155,6 +158,48 @@ class MetaAnalysisResult(Printable):
     def tau(self) -> float:
         """Between-study standard deviation, in the units of the effects."""
         return math.sqrt(self.tau2)
+
+    def probability_above(self, threshold: float) -> float:
+        """Probability that the true effect of a new study like those pooled exceeds a threshold.
+
+        Parameters
+        ----------
+        threshold : float
+            In the units of the pooled effects (log for ratios).
+
+        Returns
+        -------
+        float
+            From the distribution that the prediction interval uses.
+
+        Raises
+        ------
+        MetapeerError
+            If there is no prediction interval, or it has no such distribution ("NNF").
+
+        References
+        ----------
+        Siemens et al. (2025), BMC Med Res Methodol, doi 10.1186/s12874-025-02733-9.
+
+        Examples
+        --------
+        >>> from metapeer import meta_analysis
+        >>> fit = meta_analysis(yi=[0.1, 0.3, 0.35, 0.65, 0.45, 0.15], vi=[0.03, 0.03, 0.05, 0.01, 0.05, 0.02])
+        >>> round(fit.probability_above(0.0), 3)
+        0.925
+        """
+        if self.prediction_interval is None or self.prediction_method == "NNF":
+            raise MetapeerError("there is no t or normal prediction interval to take a probability from")
+        classic_se = 1.0 / math.sqrt(float((1.0 / (self.vi + self.tau2)).sum()))
+        se, df = prediction_scale(
+            tau2=self.tau2,
+            classic_se=self.se if self.ci_method in FIXED_WEIGHTS else classic_se,
+            hk_se=self.se if self.ci_method.startswith("HK") else classic_se * math.sqrt(self.hk_q),
+            k=self.k,
+            method=self.prediction_method,
+            vi=self.vi,
+        )
+        return probability_beyond(threshold, estimate=self.estimate, tau2=self.tau2, se=se, df=df)
 
     def studies(self) -> pd.DataFrame:
         """List the pooled rows with their intervals and weights.

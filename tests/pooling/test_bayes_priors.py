@@ -34,7 +34,7 @@ PRIORS = [
     half_cauchy(0.3),
     half_t(0.7, 4),
     uniform(2),
-    lomax(0.4, 2.5),
+    lomax(0.4, shape=2.5),
     log_normal(-2.56, 1.74),
     log_t(-3.44, 2.59),
 ]
@@ -54,7 +54,7 @@ def test_density_distribution_and_quantiles_belong_together(prior):
 
 
 @pytest.mark.parametrize(
-    "prior", [half_normal(0.5), half_cauchy(0.3), half_t(0.7, 4), uniform(2), lomax(0.4, 2.5)], ids=str
+    "prior", [half_normal(0.5), half_cauchy(0.3), half_t(0.7, 4), uniform(2), lomax(0.4, shape=2.5)], ids=str
 )
 def test_a_tiny_probability_keeps_its_digits(prior):
     height = math.exp(float(prior.log_density(np.zeros(1))[0]))
@@ -75,7 +75,7 @@ def test_half_t_runs_from_half_cauchy_to_half_normal():
         lambda: half_cauchy(-1),
         lambda: half_t(1, 0),
         lambda: uniform(0),
-        lambda: lomax(1, math.nan),
+        lambda: lomax(1, shape=math.nan),
         lambda: log_normal(math.inf, 1),
         lambda: log_t(0, 0),
         lambda: normal(0, 0),
@@ -138,29 +138,35 @@ def test_areas_of_rhodes_differ_by_a_constant():
 def test_selectors_find_their_cells():
     assert (turner().location, turner().scale) == (-2.56, 1.74)
     assert (rhodes().location, rhodes().scale, rhodes().df) == (-3.44, 2.59, 5)
-    prior = turner("all-cause mortality", "non-pharmacological vs pharmacological")
+    prior = turner(outcome="all-cause mortality", comparison="non-pharmacological vs pharmacological")
     assert (prior.location, prior.scale) == (-2.92, 1.02)
-    prior = rhodes("mental health", "pharmacological vs control", area="respiratory")
+    prior = rhodes(outcome="mental health", comparison="pharmacological vs control", area="respiratory")
     assert (prior.location, prior.scale) == (-4.90, 2.17)
     assert "area='respiratory'" in str(prior)
 
 
 def test_a_doubtful_cell_warns_and_says_what_its_neighbours_say():
     with pytest.warns(DataWarning, match=r"log_t\(-2.85, 1.93\) is probably what was meant"):
-        prior = rhodes("mental health", "non-pharmacological vs any")
+        prior = rhodes(outcome="mental health", comparison="non-pharmacological vs any")
     assert prior.location == -3.85
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: turner("mental helth", "pharmacological vs control"), "Did you mean 'mental health'"),
-        (lambda: turner("mental health"), "comparison is missing"),
+        (
+            lambda: turner(outcome="mental helth", comparison="pharmacological vs control"),
+            "Did you mean 'mental health'",
+        ),
+        (lambda: turner(outcome="mental health"), "comparison is missing"),
         (lambda: rhodes(comparison="pharmacological vs control"), "outcome is missing"),
-        (lambda: rhodes("mental health", "talking"), "comparison 'talking' is unknown"),
+        (lambda: rhodes(outcome="mental health", comparison="talking"), "comparison 'talking' is unknown"),
         (lambda: rhodes(area="cancer"), "no effect"),
         (lambda: rhodes(area="eyes"), "area 'eyes' is unknown"),
-        (lambda: rhodes("resource use", "pharmacological vs control", area="cancer"), "could not be verified"),
+        (
+            lambda: rhodes(outcome="resource use", comparison="pharmacological vs control", area="cancer"),
+            "could not be verified",
+        ),
     ],
 )
 def test_selectors_say_what_they_know(make, message):

@@ -18,7 +18,7 @@ KIND |= {"PM": "root", "PMM": "root", "GENQM": "distribution"}
 """How metafor arrives at each estimate; those not named here are closed formulas."""
 
 # Kacker (2004), Metrologia 41:132-136, table 1, first row: nine laboratories' results and variances; tau by Paule and
-# Mandel, by the analysis of variance (Hedges), and by its two-step version. The numbers also stand in statsmodels' tests.
+# Mandel, by the analysis of variance (Hedges), and by its two-step version. statsmodels' tests quote them too.
 KACKER = (
     [61.00, 61.40, 62.21, 62.30, 62.34, 62.60, 62.70, 62.84, 65.90],
     [0.2025, 1.2100, 0.0900, 0.2025, 0.3844, 0.5625, 0.0676, 0.0225, 1.8225],

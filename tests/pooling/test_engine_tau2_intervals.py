@@ -272,7 +272,7 @@ def test_the_bootstrap_is_the_distribution_of_the_estimate():
 
 def test_an_unknown_interval_is_refused_with_a_hint():
     yi, vi = np.array([0.1, 0.3, 0.8]), np.array([0.02, 0.03, 0.04])
-    with pytest.raises(ChoiceError, match="Wald.log"):
+    with pytest.raises(ChoiceError, match=r"Wald\.log"):
         meta_analysis(yi=yi, vi=vi, tau2_ci_method="Wald.lgo")
 
 

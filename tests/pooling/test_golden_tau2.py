@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from metapeer.pooling.tau2_intervals import q_profile
 from metapeer.pooling.heterogeneity import cochran_q, h2_from_tau2, i2_from_h2
 from metapeer.pooling.tau2 import estimate_tau2
+from metapeer.pooling.tau2_intervals import q_profile
 
 KIND = {"ML": "likelihood", "REML": "likelihood", "EB": "likelihood", "PM": "root"}
 """How metafor arrives at each estimate; those not named here are closed formulas."""

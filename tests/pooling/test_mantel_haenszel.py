@@ -14,6 +14,7 @@ from metapeer.effects.scales import back_transform_double_arcsine
 from metapeer.effects.table import effect_size
 from metapeer.errors import ChoiceError, DataError, DataWarning
 from metapeer.pooling.counts import back_transform, mantel_haenszel, peto
+from metapeer.pooling.models import meta_analysis
 from metapeer.pooling.stratified import (
     breslow_day,
     cochran_mantel_haenszel,
@@ -21,7 +22,6 @@ from metapeer.pooling.stratified import (
     mh_risk_difference,
     mh_risk_ratio,
 )
-from metapeer.pooling.models import meta_analysis
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RARE = pd.DataFrame(

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from metapeer.errors import DataWarning
-from metapeer.pooling.tau2_intervals import q_profile
 from metapeer.pooling.models import meta_analysis
 from metapeer.pooling.tau2 import TAU2_METHODS, estimate_tau2
+from metapeer.pooling.tau2_intervals import q_profile
 
 # The Bayes modal estimate is never zero, and its prior is tied to a unit.
 METHODS = tuple(method for method in TAU2_METHODS if method != "BM")
