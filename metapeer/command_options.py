@@ -211,7 +211,7 @@ class PoolingOptions(Given):
             group="Pooling",
             metavar="CODE",
             text="How tau², the variance between trials, is estimated: REML (default), ML, DL, PM, PMM, EB, HE, HS, "
-            "HSk, SJ, SJIT, DL2, CA2, DLIT, GENQ or GENQM.",
+            "HSk, SJ, SJIT, DL2, CA2, DLIT, GENQ, GENQM or BM.",
         ),
     ] = None
     ci_method: Annotated[

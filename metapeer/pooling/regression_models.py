@@ -19,6 +19,7 @@ from metapeer.pooling.regression import (
     fit_regression,
     fit_statistics,
     linear_combinations,
+    orthonormal,
     r2_common,
     r2_random,
     wald_test,
@@ -301,29 +302,30 @@ def meta_regression(
     ready = prepare(data, [("moderators", moderators, formula)], reference=reference, labels=labels, measure=measure)
     effects, (design,) = ready.effects, ready.designs
     yi, vi, X = effects.yi, effects.vi, design.X
+    basis = orthonormal(X)
     k, p = X.shape
     random = model == "random"
     notes = Notes()
     tell_dependence(effects, notes)
     tell_size(effects, design, notes)
 
-    tau2 = estimate_tau2(yi, vi, tau2_method, X) if random else Tau2Estimate(0.0, math.nan)
+    tau2 = estimate_tau2(yi, vi, tau2_method, basis) if random else Tau2Estimate(0.0, math.nan)
     fit = fit_regression(yi, vi, X, tau2=tau2.tau2, method=method)
     each = linear_combinations(fit, np.eye(p), level=level)
     if random:
         _tell_collapse(fit, design, coefficients(yi, vi, 0.0, X).covariance, level, notes)
 
-    het, het_without = cochran_q(yi, vi, X), cochran_q(yi, vi)
+    het, het_without = cochran_q(yi, vi, basis), cochran_q(yi, vi)
     tau2_ci, i2_ci, without, h2 = None, None, math.nan, math.nan
     if random:
-        tau2_ci = tau2_interval(yi, vi, tau2, method=tau2_ci_method, tau2_method=tau2_method, level=level, X=X)
+        tau2_ci = tau2_interval(yi, vi, tau2, method=tau2_ci_method, tau2_method=tau2_method, level=level, X=basis)
         _tell_tau2(tau2, tau2_method, tau2_ci, notes)
         low, high = (i2_from_h2(h2_from_tau2(end, het.typical_variance)) for end in tau2_ci)
         i2_ci = Interval(low, high, level, tau2_ci.method, tau2_ci.empty)
         without = estimate_tau2(yi, vi, tau2_method).tau2
         h2 = h2_from_tau2(tau2.tau2, het.typical_variance)
     R2 = math.nan
-    if design.terms and _holds_equal_means(X):
+    if design.terms and _holds_equal_means(basis):
         R2 = r2_random(without, tau2.tau2) if random else r2_common(het_without.Q, k - 1, het.Q, het.df)
 
     w = 1.0 / (vi + tau2.tau2)
@@ -363,8 +365,8 @@ def meta_regression(
         QE_df=het.df,
         QE_p=het.p_value,
         I2_Q=i2_from_h2(het.Q / het.df),
-        ML=fit_statistics(yi, vi, X, tau2=tau2.tau2, variances=int(random), restricted=False),
-        REML=fit_statistics(yi, vi, X, tau2=tau2.tau2, variances=int(random), restricted=True),
+        ML=fit_statistics(yi, vi, basis, tau2=tau2.tau2, variances=int(random), restricted=False),
+        REML=fit_statistics(yi, vi, basis, tau2=tau2.tau2, variances=int(random), restricted=True),
         other_maxima=tau2.other_maxima,
         level=level,
         positive_favours=effects.positive_favours,
@@ -379,8 +381,7 @@ def meta_regression(
     )
 
 
-def _holds_equal_means(X: FloatArray) -> bool:
+def _holds_equal_means(basis: FloatArray) -> bool:
     """Whether the model contains the one without moderators, as it also does with a column for every level."""
-    q, _ = np.linalg.qr(X)
-    ones = np.ones(X.shape[0])
-    return bool(np.abs(ones - q @ (q.T @ ones)).max() < 1e-9)
+    ones = np.ones(basis.shape[0])
+    return bool(np.abs(ones - basis @ (basis.T @ ones)).max() < 1e-9)

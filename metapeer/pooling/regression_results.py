@@ -23,6 +23,7 @@ from metapeer.pooling.regression import (
     fit_statistics,
     generalised_vif,
     linear_combinations,
+    orthonormal,
     prediction_limits,
     r2_random,
     wald_test,
@@ -595,7 +596,7 @@ class MetaRegressionResult(Printable):
         full, reduced = (self, other) if len(self.names) >= len(other.names) else (other, self)
         found = []
         for fit in (full, reduced):
-            X, variances = fit.design.X, int(fit.model == "random")
+            X, variances = orthonormal(fit.design.X), int(fit.model == "random")
             tau2 = estimate_tau2(fit.yi, fit.vi, "ML", X).tau2 if variances else 0.0
             statistics = fit_statistics(fit.yi, fit.vi, X, tau2=tau2, variances=variances, restricted=False)
             found.append((tau2, statistics))
@@ -656,7 +657,7 @@ class MetaRegressionResult(Printable):
         vi, method, random = self.vi, self.ci_method, self.model == "random"
 
         def refit(yi: FloatArray, X: FloatArray) -> RegressionFit:
-            tau2 = estimate_tau2(yi, vi, self.tau2_method, X).tau2 if random else 0.0
+            tau2 = estimate_tau2(yi, vi, self.tau2_method, orthonormal(X)).tau2 if random else 0.0
             return fit_regression(yi, vi, X, tau2=tau2, method=method)
 
         tested = list(self.design.tested) or [0]
@@ -777,9 +778,8 @@ def _signed(value: object) -> str:
 def _contains(larger: FloatArray, smaller: FloatArray) -> bool:
     """Whether the columns of one design can be made from those of another."""
     size = np.sqrt(np.einsum("ij,ij->j", smaller, smaller))
-    q, _ = np.linalg.qr(larger)
-    scaled = smaller / size
-    return bool(np.abs(scaled - q @ (q.T @ scaled)).max() < 1e-9)
+    basis, scaled = orthonormal(larger), smaller / size
+    return bool(np.abs(scaled - basis @ (basis.T @ scaled)).max() < 1e-9)
 
 
 def _percent(value: float) -> str:

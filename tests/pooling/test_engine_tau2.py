@@ -181,7 +181,7 @@ def test_adding_a_multiple_of_a_moderator_leaves_every_estimate(studies, seed):
         assert there == pytest.approx(here, rel=1e-6, abs=1e-9)
 
 
-@pytest.mark.parametrize("method", TAU2_METHODS)
+@pytest.mark.parametrize("method", [method for method in TAU2_METHODS if method != "BM"])  # its prior has a unit
 @pytest.mark.parametrize("scale", [1e-8, 1e4])
 def test_the_unit_of_the_effects_does_not_matter(method, scale):
     yi, vi = np.array([0.1, 0.3, 0.8, -0.2, 0.5]), np.array([0.02, 0.03, 0.4, 0.015, 0.1])
