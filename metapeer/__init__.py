@@ -61,6 +61,9 @@ if TYPE_CHECKING:
     )
     from metapeer.effects.table import effect_size
     from metapeer.errors import ChoiceError, ConvergenceError, DataError, DataWarning, MetapeerError
+    from metapeer.plots.bubble import (
+        bubble_plot,
+    )
     from metapeer.plots.forest import forest_plot
     from metapeer.plots.style import save_figure
     from metapeer.pooling.bayes_models import (
@@ -92,6 +95,10 @@ if TYPE_CHECKING:
         glmm_meta_analysis,
     )
     from metapeer.pooling.intervals import Interval
+    from metapeer.pooling.location_scale_models import (
+        LocationScaleResult,
+        location_scale,
+    )
     from metapeer.pooling.models import meta_analysis
     from metapeer.pooling.multiplicity import (
         AdjustedPValues,
@@ -106,6 +113,16 @@ if TYPE_CHECKING:
         lomax,
         normal,
         uniform,
+    )
+    from metapeer.pooling.regression_comparisons import (
+        ModelComparison,
+        PermutationTest,
+    )
+    from metapeer.pooling.regression_models import (
+        meta_regression,
+    )
+    from metapeer.pooling.regression_results import (
+        MetaRegressionResult,
     )
     from metapeer.pooling.results import MetaAnalysisResult
     from metapeer.pooling.subgroups import SubgroupAnalysisResult, subgroup_analysis
@@ -136,11 +153,15 @@ _HOMES = {
     "Interval": "pooling.intervals",
     "JointMode": "pooling.bayes_models",
     "Ledger": "reproduction.ledger",
+    "LocationScaleResult": "pooling.location_scale_models",
     "MantelHaenszelResult": "pooling.counts",
     "MarginalCounts": "effects.margins",
     "MeanSD": "effects.moments",
     "MetaAnalysisResult": "pooling.results",
+    "MetaRegressionResult": "pooling.regression_results",
     "MetapeerError": "errors",
+    "ModelComparison": "pooling.regression_comparisons",
+    "PermutationTest": "pooling.regression_comparisons",
     "PosteriorSummary": "pooling.bayes_models",
     "RecoveredCounts": "effects.counts",
     "Review": "records.catalog",
@@ -154,6 +175,7 @@ _HOMES = {
     "back_transform": "pooling.counts",
     "bayesian_meta_analysis": "pooling.bayes_models",
     "beta_binomial_meta_analysis": "pooling.beta_binomial_models",
+    "bubble_plot": "plots.bubble",
     "check_transcription": "reproduction.transcribe",
     "correlation_from_chi2": "effects.statistics",
     "correlation_from_d": "effects.statistics",
@@ -174,6 +196,7 @@ _HOMES = {
     "load_claims": "records.catalog",
     "load_dataset": "records.catalog",
     "load_instruments": "records.catalog",
+    "location_scale": "pooling.location_scale_models",
     "log_normal": "pooling.priors",
     "log_odds_ratio_from_smd": "effects.statistics",
     "log_t": "pooling.priors",
@@ -182,6 +205,7 @@ _HOMES = {
     "mean_change": "effects.change",
     "mean_sd_from_quantiles": "effects.moments",
     "meta_analysis": "pooling.models",
+    "meta_regression": "pooling.regression_models",
     "normal": "pooling.priors",
     "peto": "pooling.counts",
     "pretest_posttest_control": "effects.change",
@@ -227,11 +251,15 @@ __all__ = [
     "Interval",
     "JointMode",
     "Ledger",
+    "LocationScaleResult",
     "MantelHaenszelResult",
     "MarginalCounts",
     "MeanSD",
     "MetaAnalysisResult",
+    "MetaRegressionResult",
     "MetapeerError",
+    "ModelComparison",
+    "PermutationTest",
     "PosteriorSummary",
     "RecoveredCounts",
     "Review",
@@ -246,6 +274,7 @@ __all__ = [
     "back_transform",
     "bayesian_meta_analysis",
     "beta_binomial_meta_analysis",
+    "bubble_plot",
     "check_transcription",
     "correlation_from_chi2",
     "correlation_from_d",
@@ -266,6 +295,7 @@ __all__ = [
     "load_claims",
     "load_dataset",
     "load_instruments",
+    "location_scale",
     "log_normal",
     "log_odds_ratio_from_smd",
     "log_t",
@@ -274,6 +304,7 @@ __all__ = [
     "mean_change",
     "mean_sd_from_quantiles",
     "meta_analysis",
+    "meta_regression",
     "normal",
     "peto",
     "pretest_posttest_control",

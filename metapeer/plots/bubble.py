@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from metapeer.errors import ChoiceError, DataError, Fault
 from metapeer.plots.cells import clean_text, true_minus
+from metapeer.plots.forest_scale import is_finite
 from metapeer.plots.style import (
     INK,
     LINE,
@@ -83,7 +84,7 @@ def _diameters(weights: FloatArray | None, k: int) -> FloatArray:
 def _ends(values: FloatArray, given: tuple[float, float] | None, name: str, *, log: bool) -> tuple[float, float]:
     if given is not None:
         good = isinstance(given, tuple | list) and len(given) == 2
-        good = good and all(isinstance(v, int | float | np.number) and math.isfinite(v) for v in given)
+        good = good and all(is_finite(v) for v in given)
         if not good or not float(given[0]) < float(given[1]) or (log and not float(given[0]) > 0):
             kind = "two ratios above 0" if log else "two numbers"
             raise ChoiceError(f"{name} must be {kind}, the lower first, not {given!r}")
@@ -94,9 +95,11 @@ def _ends(values: FloatArray, given: tuple[float, float] | None, name: str, *, l
     return low - room, high + room
 
 
-def _check(width: float, height: float, ax: Axes | None) -> None:
+def _check(width: float, height: float, null: float | None, ax: Axes | None) -> None:
+    if null is not None and not is_finite(null):
+        raise ChoiceError(f"null_value must be a finite number or None, not {null!r}")
     for name, value in (("width", width), ("height", height)):
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 2 <= float(value) <= 200:
+        if not is_finite(value) or not 2 <= float(value) <= 200:
             raise ChoiceError(f"{name} must be a number of inches from 2 to 200, not {value!r}")
     if ax is not None and not (isinstance(ax, Axes) and ax.name == "rectilinear"):
         raise ChoiceError("ax must be plain matplotlib Axes")
@@ -224,7 +227,7 @@ def bubble_plot(
     >>> len(figure.axes[0].collections[0].get_offsets())
     3
     """
-    _check(width, height, ax)
+    _check(width, height, null_value, ax)
     studies = _read(table, "table", POINTS, ("weight",))
     fitted = None if line is None else _read(line, "line", LINE_COLUMNS, ("pi_low", "pi_high"))
     marks = () if null_value is None else (null_value,)

@@ -36,7 +36,7 @@ def tick_text(values: Sequence[float], *, common: bool = True) -> list[str]:
 
     def decimals(value: float) -> int:
         error = 1e-3 * min([*gaps, abs(value) or 1.0])
-        return next((d for d in range(12) if abs(round(value, d) - value) <= error), 12)
+        return next((d for d in range(18) if abs(round(value, d) - value) <= error), 17)
 
     if any(value != 0 and not 1e-5 < abs(value) < 1e7 for value in values):
         return [f"{value:.12g}".replace("-", MINUS) for value in values]
@@ -90,7 +90,9 @@ def ticks_within(low: float, high: float, width: float, size: float, *, ratio: b
         labels = tick_text(values, common=not ratio)
         places = [(at(value) - low) / (high - low) * width for value in values]
         halves = [text_width(label, size) / 2 for label in labels]
-        return all(places[i + 1] - places[i] > halves[i] + halves[i + 1] + size / 2 for i in range(len(values) - 1))
+        return len(set(labels)) == len(labels) and all(
+            places[i + 1] - places[i] > halves[i] + halves[i + 1] + size / 2 for i in range(len(values) - 1)
+        )
 
     if ratio:
         for values in _ratio_candidates(low, high):

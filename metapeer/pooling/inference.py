@@ -180,7 +180,7 @@ def infer_specially(
     Returns
     -------
     Inference
-        For "HC" and "PL" the test agrees with the interval; Henmi and Copas give no p value, so it is NaN.
+        The p value of "PL" is that of its likelihood-ratio test; Henmi and Copas give none, so it is NaN.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from metapeer.formatting import Printable, TextTable, count, format_level, forma
 from metapeer.pooling.design import Design, encode_rows
 from metapeer.pooling.heterogeneity import cochran_q
 from metapeer.pooling.intervals import check_level, chi2_tail
-from metapeer.pooling.location_scale import fit_location_scale
+from metapeer.pooling.location_scale_fit import fit_location_scale
 from metapeer.pooling.models import Notes, tell_dependence
 from metapeer.pooling.regression import (
     FitStatistics,

@@ -144,6 +144,7 @@ def henmi_copas(yi: FloatArray, vi: FloatArray, level: float) -> float:
     w2, w3, w4 = (float((w**power).sum()) / w1 for power in (2, 3, 4))
     tau2 = tau2_dl(yi, vi)
     variance_ratio = 1.0 + tau2 * w2
+    spread = math.sqrt(variance_ratio)  # of the pivot, in whose units the integral runs
     a = w1 - w2
     b = w3 - w2 * w2
 
@@ -167,9 +168,9 @@ def henmi_copas(yi: FloatArray, vi: FloatArray, level: float) -> float:
 
     def excess(x: float) -> float:
         def density(r: float) -> float:
-            shape, scale = gamma_of_q(r)
+            shape, scale = gamma_of_q(spread * r)
             below = float(gammainc(shape, max(0.0, largest_q(r / x)) / scale))
-            return below * math.exp(-0.5 * r * r / variance_ratio) / math.sqrt(2.0 * math.pi * variance_ratio)
+            return below * math.exp(-0.5 * r * r) / math.sqrt(2.0 * math.pi)
 
         inside = quad(density, x, math.inf, epsabs=1e-13, epsrel=1e-12, limit=200)[0]
         return float(inside) - 0.5 * (1.0 - level)
@@ -178,7 +179,7 @@ def henmi_copas(yi: FloatArray, vi: FloatArray, level: float) -> float:
     while excess(high) > 0.0:
         high *= 2.0
     pivot = brentq(excess, 1e-8, high, xtol=1e-12)
-    return float(pivot)
+    return float(pivot) * spread
 
 
 def mean_likelihood_interval(yi: FloatArray, vi: FloatArray, level: float) -> Interval:

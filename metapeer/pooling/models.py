@@ -549,7 +549,18 @@ def tell_dependence(effects: Effects, notes: Notes) -> None:
         )
 
 
-def _tell_maxima(tau2: Tau2Estimate, method: str, notes: Notes) -> None:
+def tell_maxima(tau2: Tau2Estimate, method: str, notes: Notes) -> None:
+    """Note that the likelihood of tau2 has several maxima, if it has.
+
+    Parameters
+    ----------
+    tau2 : Tau2Estimate
+        The estimate with the other maxima.
+    method : str
+        Its estimator.
+    notes : Notes
+        Where to say so.
+    """
     if tau2.other_maxima:
         others = ", ".join(f"{t:.4g} (log-likelihood lower by {drop:.2g})" for t, drop in tau2.other_maxima)
         kind = "restricted likelihood" if method == "REML" else "likelihood"
@@ -746,7 +757,7 @@ def _pool_random(
         )
     tau2_ci = None
     if shared_tau2 is None:
-        _tell_maxima(tau2, tau2_method, notes)
+        tell_maxima(tau2, tau2_method, notes)
         method = options["tau2_ci_method"]
         tau2_ci = tau2_interval(yi, vi, tau2, method=method, tau2_method=tau2_method, level=level)
         if tau2_ci.empty:

@@ -12,7 +12,7 @@ from metapeer.formatting import count
 from metapeer.pooling.design import Design, check_rank, formula_columns, make_design, missing_moderators
 from metapeer.pooling.heterogeneity import cochran_q, h2_from_tau2, i2_from_h2
 from metapeer.pooling.intervals import Interval, check_level, normal_quantile, t_quantile
-from metapeer.pooling.models import Effects, Model, Notes, read_effects, tell_dependence
+from metapeer.pooling.models import Effects, Model, Notes, read_effects, tell_dependence, tell_maxima
 from metapeer.pooling.regression import (
     REGRESSION_CI_METHODS,
     RegressionFit,
@@ -185,7 +185,7 @@ def tell_size(effects: Effects, design: Design, notes: Notes) -> None:
         cells = effects.data[column.name].astype(str)
         alone = [level for level in column.levels if int((cells == level).sum()) == 1]
         if alone:
-            notes.say(f"{column.name}: {', '.join(alone)} {'has' if len(alone) == 1 else 'have'} one row each")
+            notes.say(f"{column.name}: {', '.join(alone)} {'has one row' if len(alone) == 1 else 'have one row each'}")
         numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
         written = effects.data[column.name]
         if np.isfinite(numbers).all() and not isinstance(written.dtype, pd.CategoricalDtype):
@@ -196,10 +196,7 @@ def tell_size(effects: Effects, design: Design, notes: Notes) -> None:
 
 
 def _tell_tau2(tau2: Tau2Estimate, method: str, tau2_ci: Interval, notes: Notes) -> None:
-    if tau2.other_maxima:
-        others = ", ".join(f"{t:.4g} (log-likelihood lower by {drop:.2g})" for t, drop in tau2.other_maxima)
-        kind = "restricted likelihood" if method == "REML" else "likelihood"
-        notes.doubt(f"the {kind} of tau² has several maxima: the best at {tau2.tau2:.4g}, others at {others}")
+    tell_maxima(tau2, method, notes)
     if tau2_ci.empty:
         notes.say(f"the {tau2_ci.method} set for tau² is empty: the residuals agree better than any tau² ≥ 0 allows")
 

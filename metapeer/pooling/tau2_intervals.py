@@ -201,7 +201,7 @@ def wald_interval(tau2: Tau2Estimate, level: float, *, scale: str = "Wald") -> I
     Returns
     -------
     Interval
-        Cut off at zero; NaN on the log scale when the estimate is zero.
+        Cut off at zero; NaN on the other scales when the estimate is zero.
 
     Examples
     --------

@@ -75,6 +75,8 @@ def profile_q(yi: FloatArray, vi: FloatArray, target: float, X: FloatArray | Non
             return tau2
         if high < math.inf and high - low <= 4 * _EPS * high:
             return tau2
+    if high < math.inf and high - low <= 1e-9 * (high + q / slope):
+        return tau2  # a design with large numbers blurs Q by more than its last digits
     raise ConvergenceError(f"no tau2 was found at which Q equals {target:g}; please report the effects and variances")
 
 

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import chi2, norm
@@ -91,6 +91,7 @@ def test_kenward_roger_intervals_are_metas(row, golden_set, agrees):
     agrees("likelihood", found.ci.high, row["high"], scale=found.ci.width)
 
 
+@settings(deadline=None, max_examples=50)
 @given(studies(), st.sampled_from([0.0, 1e-3, 0.1, 10.0]))
 def test_kenward_roger_is_the_matrix_formula(data, tau2):
     _, vi = data
@@ -161,7 +162,6 @@ def test_the_henmi_copas_quantile_is_exact_without_heterogeneity(k, level):
     assert quantile < norm.ppf(0.5 + 0.5 * level)
 
 
-@pytest.mark.xfail(reason="the integral is taken in units that do not follow the spread of the pivot", strict=True)
 @pytest.mark.parametrize("size", [1e3, 1e6])
 def test_the_henmi_copas_quantile_of_equal_variances_is_students_when_heterogeneity_is_all_there_is(size):
     # Q is then a multiple of chi-squared, the pivot a mean over a standard error estimated from it: Student's t.
@@ -169,6 +169,7 @@ def test_the_henmi_copas_quantile_of_equal_variances_is_students_when_heterogene
     assert henmi_copas(yi, np.full(3, 0.1), 0.95) == pytest.approx(student.ppf(0.975, 2), rel=1e-6)
 
 
+@settings(deadline=None, max_examples=50)
 @given(studies())
 def test_fixed_weights_keep_the_estimate_of_a_common_effect(data):
     yi, vi = data
@@ -193,6 +194,7 @@ def test_the_fixed_weight_standard_error_is_that_of_simulated_means():
 # Profile likelihood
 
 
+@settings(deadline=None, max_examples=50)
 @given(studies(), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
 def test_the_likelihood_ratio_is_the_quantile_at_both_ends(data, level):
     yi, vi = data
@@ -201,6 +203,7 @@ def test_the_likelihood_ratio_is_the_quantile_at_both_ends(data, level):
         assert likelihood_ratio(yi, vi, end) == pytest.approx(chi2.ppf(level, 1), abs=2e-6)
 
 
+@settings(deadline=None, max_examples=50)
 @given(studies(), st.floats(-3, 3))
 def test_the_p_value_is_that_of_the_likelihood_ratio(data, mu):
     yi, vi = data
@@ -209,6 +212,7 @@ def test_the_p_value_is_that_of_the_likelihood_ratio(data, mu):
     assert mean_likelihood_p(shifted, vi) == pytest.approx(expected, abs=1e-4, rel=1e-5)
 
 
+@settings(deadline=None, max_examples=50)
 @given(studies())
 def test_zero_is_outside_the_likelihood_interval_when_it_is_rejected(data):
     found = meta_analysis(yi=data[0], vi=data[1], tau2_method="ML", ci_method="PL")
@@ -257,6 +261,7 @@ def test_exact_permutation_tests_are_metafors(row, golden_set):
     assert sign_flip_p(yi, vi, tau2_method="DL") == row["p"]
 
 
+@settings(deadline=None, max_examples=50)
 @given(studies(max_size=6), st.sampled_from(["DL", "REML", "PM"]))
 def test_the_permutation_test_counts_all_patterns_of_signs(data, method):
     yi, vi = data
@@ -299,6 +304,7 @@ def test_a_common_effect_has_no_use_for_them(method):
         meta_analysis(yi=FIVE[0], vi=FIVE[1], model="common", ci_method=method)
 
 
+@settings(deadline=None, max_examples=50)
 @given(studies(), st.sampled_from(sorted(NEEDS)), st.sampled_from([0.8, 0.99]))
 def test_every_interval_holds_its_estimate_and_mirrors_with_the_effects(data, method, level):
     yi, vi = data

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metapeer.pooling.quadratic_form import generalised_q_cdf
@@ -169,6 +169,7 @@ def test_median_unbiased_estimates_are_too_large_half_the_time():
         assert above == pytest.approx(0.5, abs=4 * math.sqrt(0.25 / draws))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.floats(-3, 3), st.floats(-3, 1)), min_size=4, max_size=9), st.integers(0, 2**31))
 def test_adding_a_multiple_of_a_moderator_leaves_every_estimate(studies, seed):
     yi, vi = np.round([y for y, _ in studies], 3), 10.0 ** np.round([v for _, v in studies], 3)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
@@ -106,6 +106,7 @@ def test_jackson_and_biggerstaff_jackson_intervals_are_metas(row, golden_set, ag
 # Duality
 
 
+@settings(deadline=None, max_examples=50)
 @given(studies(), st.sampled_from([0.5, 0.8, 0.95, 0.999]), st.sampled_from(["J", "BJ"]))
 def test_q_has_the_tail_probabilities_of_the_level_at_the_ends(data, level, method):
     yi, vi = data
@@ -123,6 +124,7 @@ def test_q_has_the_tail_probabilities_of_the_level_at_the_ends(data, level, meth
         assert share_below(yi, vi, weights, 0.0) <= 1.0 - tail + 1e-9
 
 
+@settings(deadline=None, max_examples=50)
 @given(studies(), st.sampled_from([0.5, 0.95, 0.999]), st.booleans())
 def test_a_likelihood_interval_holds_what_is_likely_and_nothing_beyond_its_ends(data, level, restricted):
     yi, vi = data
@@ -155,6 +157,7 @@ def test_a_likelihood_interval_spans_both_of_two_peaks_of_like_height():
     assert narrow.high < 27.85
 
 
+@settings(deadline=None, max_examples=50)
 @given(studies(), st.sampled_from(["QP", "J", "BJ", "PL"]))
 def test_a_higher_level_gives_a_wider_interval(data, method):
     yi, vi = data
