@@ -103,9 +103,11 @@ def _refine(score: Callable[[float], tuple[float, float]], low: float, high: flo
         else:
             high = tau2
         proposed = tau2 - value / slope if slope < 0 else math.inf
+        # Newton's error is squared with each step: after one that short, what remains is rounding.
+        enough = 1e-9 * (tau2 + blur)
         if not low <= proposed <= high:
-            proposed = 0.5 * (low + high)
-        if abs(proposed - tau2) <= _EPS * (8 * proposed + blur) or high - low <= 4 * _EPS * high:
+            proposed, enough = 0.5 * (low + high), _EPS * blur
+        if abs(proposed - tau2) <= enough or high - low <= 4 * _EPS * high:
             return proposed
         tau2 = proposed
     return tau2
@@ -116,6 +118,13 @@ def _even(points: int) -> FloatArray:
     steps = np.linspace(0.0, 1.0, points)
     steps.setflags(write=False)
     return steps
+
+
+def _divide(low: float, high: float, smallest: float) -> FloatArray:
+    """Divide an interval of tau2 evenly in log(tau2 + min(vi))."""
+    nodes = (low + smallest) * ((high + smallest) / (low + smallest)) ** _even(_PARTS + 1) - smallest
+    nodes[0], nodes[-1] = low, high
+    return nodes
 
 
 def maximise(yi: FloatArray, vi: FloatArray, X: FloatArray | None = None, *, restricted: bool) -> LikelihoodMaximum:
@@ -152,35 +161,38 @@ def maximise(yi: FloatArray, vi: FloatArray, X: FloatArray | None = None, *, res
         return _score(residuals, vi, tau2, X, restricted=restricted)
 
     span = math.log1p(upper / smallest)
-    nodes = smallest * np.expm1(span * _even(max(4, math.ceil(span / _SPACING))))[None, :]
+    nodes = smallest * np.expm1(span * _even(max(4, math.ceil(span / _SPACING))))
+    width = nodes.size
     maxima: list[float] = []
     certified = False
     for round_ in range(_ROUNDS):
-        parts = score_parts(residuals, vi, nodes.ravel(), X, restricted=restricted)
-        rise, fall = parts.yPPy.reshape(nodes.shape), parts.trace.reshape(nodes.shape)
-        down, up = 2.0 * parts.yPPPy.reshape(nodes.shape), parts.trace_squared.reshape(nodes.shape)
-        value = rise - fall
-        if round_ == 0 and value[0, 0] <= 0.0:
+        parts = score_parts(residuals, vi, nodes, X, restricted=restricted)
+        t, rise, fall = nodes.tolist(), parts.yPPy.tolist(), parts.trace.tolist()
+        down, up = (2.0 * parts.yPPPy).tolist(), parts.trace_squared.tolist()
+        if round_ == 0 and rise[0] <= fall[0]:
             maxima.append(0.0)
-        may_vanish = (rise[:, :-1] >= fall[:, 1:]) & (rise[:, 1:] <= fall[:, :-1])
-        falls = down[:, 1:] > up[:, :-1]
-        peaks = may_vanish & falls & (value[:, :-1] > 0.0) & (value[:, 1:] <= 0.0)
-        for i, j in np.argwhere(peaks).tolist():
-            low, high = float(nodes[i, j]), float(nodes[i, j + 1])
-            share = float(value[i, j] / (value[i, j] - value[i, j + 1]))
-            maxima.append(_refine(score, low, high, low + (high - low) * share, smallest))
-        unsettled = np.argwhere(may_vanish & ~falls & (down[:, :-1] >= up[:, 1:]))
-        if not unsettled.size:
+        unsettled = []
+        for a in range(len(t) - 1):
+            b = a + 1
+            if b % width == 0 or rise[a] < fall[b] or rise[b] > fall[a]:
+                continue  # the gap between two divided intervals, or an interval where the score cannot vanish
+            if down[b] > up[a]:
+                left, right = rise[a] - fall[a], rise[b] - fall[b]
+                if left > 0.0 >= right:
+                    start = t[a] + (t[b] - t[a]) * left / (left - right)
+                    maxima.append(_refine(score, t[a], t[b], start, smallest))
+            elif down[a] >= up[b]:
+                unsettled.append((t[a], t[b]))
+        if not unsettled:
             certified = True
             break
-        rows, columns = unsettled.T
-        low_ends, high_ends = nodes[rows, columns][:, None], nodes[rows, columns + 1][:, None]
-        nodes = (low_ends + smallest) * ((high_ends + smallest) / (low_ends + smallest)) ** _even(_PARTS + 1) - smallest
-        nodes[:, :1], nodes[:, -1:] = low_ends, high_ends
+        width = _PARTS + 1
+        nodes = np.concatenate([_divide(low, high, smallest) for low, high in unsettled])
     if not certified:
         # Score and slope vanish together to the last digit, at a point that is hardly a maximum; count it if it is one.
-        crossing = (value[:, 0] > 0.0) & (value[:, -1] <= 0.0)
-        maxima += nodes[crossing, 0].tolist()
+        ends = score_parts(residuals, vi, np.array(unsettled).ravel(), X, restricted=restricted)
+        signs = (ends.yPPy > ends.trace).reshape(-1, 2)
+        maxima += [low for (low, _), (left, right) in zip(unsettled, signs, strict=True) if left and not right]
     if len(maxima) == 1:
         return LikelihoodMaximum(maxima[0], (), certified)
     heights = log_likelihood(residuals, vi, np.array(maxima), X, restricted=restricted)

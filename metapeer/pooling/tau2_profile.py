@@ -60,10 +60,13 @@ def profile_q(yi: FloatArray, vi: FloatArray, target: float, X: FloatArray | Non
     for _ in range(_MAX_STEPS):
         step = q * (q - target) / (target * slope) if slope > 0 else 0.0
         proposed = tau2 + step
+        # Newton's error is squared with each step: after one this short beside vi + tau2, which is of the order of
+        # Q / slope, what remains is rounding.
+        enough = 1e-9 * max(proposed, q / slope if slope > 0 else 0.0)
         if not low <= proposed <= high:
             proposed = 0.5 * (low + high) if high < math.inf else 2.0 * max(tau2, float(vi.min()))
-        # Rounding in Q blurs tau2 by a few units in the last place of Q / slope, which is of the order of vi + tau2.
-        if abs(proposed - tau2) <= 16 * _EPS * max(proposed, q / slope if slope > 0 else 0.0):
+            enough = 4 * _EPS * proposed
+        if abs(proposed - tau2) <= enough:
             return proposed
         tau2 = proposed
         q, slope = q_statistic(yi, vi, tau2, X)
