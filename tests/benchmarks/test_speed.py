@@ -115,6 +115,36 @@ def test_fit_statsmodels_which_has_no_reml_by_paule_and_mandel(benchmark, bcg):
     assert result.tau2 == pytest.approx(0.3181, abs=1e-4)
 
 
+def many(k):
+    """Effects of many studies, from a fixed seed."""
+    rng = np.random.default_rng(1)
+    vi = rng.uniform(0.005, 0.2, k)
+    return rng.normal(0.2, np.sqrt(vi + 0.05)), vi
+
+
+@pytest.mark.benchmark(group="REML, k = 1,000")
+def test_reml_of_a_thousand_metapeer(benchmark):
+    from metapeer.pooling.tau2 import tau2_reml
+
+    yi, vi = many(1_000)
+    assert timed(benchmark, lambda: tau2_reml(yi, vi)) == pytest.approx(0.05, rel=0.5)
+
+
+@pytest.mark.benchmark(group="REML, k = 1,000")
+def test_reml_of_a_thousand_pimeta(benchmark):
+    pimeta = pytest.importorskip("pimeta")
+    yi, vi = many(1_000)
+    timed(benchmark, lambda: pimeta.rma(yi, vi, method="REML"))
+
+
+@pytest.mark.benchmark(group="REML, k = 100,000")
+def test_reml_of_a_hundred_thousand_metapeer(benchmark):
+    from metapeer.pooling.tau2 import tau2_reml
+
+    yi, vi = many(100_000)
+    assert timed(benchmark, lambda: tau2_reml(yi, vi)) == pytest.approx(0.05, rel=0.1)
+
+
 @pytest.mark.benchmark(group="SMD, 10,000 rows")
 def test_effect_size_metapeer(benchmark, arms):
     frame = pd.DataFrame(arms)
