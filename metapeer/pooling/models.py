@@ -442,7 +442,7 @@ def build_result(
     value = math.nan if tau2 is None else tau2.tau2
     h2 = h2_from_tau2(value, het.typical_variance)
     h2_q = het.Q / het.df if het.df else math.nan
-    if tau2 is not None and abs(i2_from_h2(h2) - i2_from_h2(h2_q)) > DISAGREEMENT:
+    if tau2_ci is not None and abs(i2_from_h2(h2) - i2_from_h2(h2_q)) > DISAGREEMENT:
         dl = max(0.0, h2_q - 1.0) * het.typical_variance
         notes.say(
             f"estimators of tau² disagree: {tau2_method} gives {value:.4g}, DerSimonian-Laird {dl:.4g} (I² "
@@ -781,6 +781,7 @@ def _pool_random(
         tau2_ci=tau2_ci,
         prediction=prediction,
         prediction_method=asked,
+        weighting="common-effect weights" if ci_method in FIXED_WEIGHTS else "inverse variance",
     )
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import fdtrc
 
-from metapeer.errors import DataError, MetapeerError, check_choice
+from metapeer.errors import ChoiceError, DataError, MetapeerError, check_choice
 from metapeer.formatting import Printable, TextTable, count, format_interval, format_level, format_number, format_p
 from metapeer.pooling.intervals import chi2_tail
-from metapeer.pooling.models import Effects, Model, Notes, meta_options, pool, read_effects
+from metapeer.pooling.models import Effects, MetaOptions, Model, Notes, meta_options, pool, read_effects
 from metapeer.pooling.results import MetaAnalysisResult, measure_of
 from metapeer.pooling.tau2 import Tau2Estimate, estimate_tau2
 from metapeer.pooling.weighted import coefficients
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SubgroupAnalysisResult", "subgroup_analysis"]
 
 TAU2_SHARING = ("separate", "common")
+SHARED_CI_METHODS = ("z", "t", "HK", "HK_se", "HK_ci", "HK_IQWiG6")
 FEW_STUDIES = 5
 """Below this a subgroup's own tau2 is too uncertain to use (Borenstein et al. 2009, chapter 19)."""
 
@@ -234,6 +235,17 @@ def _omnibus(effects: Effects, X: np.ndarray, tau2: float, ci_method: str) -> tu
     return "F", statistic, df, df2, float(fdtrc(df, df2, statistic))
 
 
+def _check_shared(options: MetaOptions) -> None:
+    """Refuse what would estimate tau2 again within a subgroup, or has no test that goes with it."""
+    if options["ci_method"] not in SHARED_CI_METHODS:
+        raise ChoiceError(
+            f"ci_method {options['ci_method']!r} does not go with tau2='common'; choose one of: "
+            f"{', '.join(SHARED_CI_METHODS)}"
+        )
+    if options["prediction_method"] == "NNF":
+        raise ChoiceError("prediction_method 'NNF' does not go with tau2='common': it estimates tau² in each subgroup")
+
+
 def _pass_on(notes: Notes, names: Sequence[str], fits: Sequence[MetaAnalysisResult]) -> None:
     """Repeat the notes of each subgroup, once for all that share one."""
     said: dict[str, list[str]] = {}
@@ -284,7 +296,8 @@ def subgroup_analysis(
     DataError
         If the table cannot be pooled; every fault is listed.
     ChoiceError
-        If an option is unknown.
+        If an option is unknown, or does not go with a common tau2: Kenward-Roger, profile likelihood, Henmi-Copas,
+        IVhet and NNF estimate tau2 anew.
 
     Warns
     -----
@@ -341,6 +354,7 @@ def subgroup_analysis(
     shared: Tau2Estimate | None = None
     X = np.array([[float(name == level_name) for level_name in levels] for name in names])
     if tau2 == "common" and model == "random":
+        _check_shared(options)
         if len(names) <= len(levels):
             raise DataError("the table", ["a common tau² needs at least one subgroup with two studies"])
         shared = estimate_tau2(whole.yi, whole.vi, options["tau2_method"], X)
@@ -350,7 +364,7 @@ def subgroup_analysis(
     if len(levels) < 2:
         notes.say("one subgroup: there is nothing to compare")
     elif shared is not None:
-        test, statistic, df, df2, p_value = _omnibus(whole, X, shared.tau2, overall.ci_method)
+        test, statistic, df, df2, p_value = _omnibus(whole, X, shared.tau2, options["ci_method"])
     else:
         statistic, df, p_value = _between(results)
         test = "" if math.isnan(p_value) else "chi2"

@@ -548,3 +548,30 @@ def test_the_test_between_subgroups_does_not_depend_on_their_order_or_unit(tau2)
         for other in others:
             assert other.Q_between == pytest.approx(found.Q_between, rel=1e-9)
             assert other.p_value == pytest.approx(found.p_value, rel=1e-8)
+
+
+@pytest.mark.parametrize(("tau2_method", "ci_method"), [("REML", "KR"), ("ML", "PL"), ("DL", "HC"), ("DL", "IVhet")])
+def test_an_interval_that_estimates_tau2_anew_is_refused_beside_a_common_tau2(tau2_method, ci_method):
+    table = pd.DataFrame({"yi": [0.1, 0.3, 0.2, 0.5], "vi": [0.02] * 4, "g": list("aabb")})
+    with pytest.raises(ChoiceError, match="does not go with tau2='common'"):
+        subgroup_analysis(table, by="g", tau2="common", tau2_method=tau2_method, ci_method=ci_method)
+    with pytest.raises(ChoiceError, match="NNF"):
+        subgroup_analysis(table, by="g", tau2="common", prediction_method="NNF")
+    assert subgroup_analysis(table, by="g", tau2_method=tau2_method, ci_method=ci_method)["a"].ci_method == ci_method
+
+
+@pytest.mark.parametrize("ci_method", ["HC", "IVhet"])
+def test_an_estimate_with_the_weights_of_a_common_effect_says_so(ci_method):
+    yi, vi = [0.1, 0.3, 0.9, 0.5], [0.01, 0.02, 0.05, 0.1]
+    found = quietly(yi=yi, vi=vi, tau2_method="DL", ci_method=ci_method)
+    common = quietly(yi=yi, vi=vi, model="common")
+    assert found.estimate == pytest.approx(common.estimate, rel=1e-14)
+    assert found.weights == pytest.approx(common.weights, rel=1e-14)
+    assert found.weighting == "common-effect weights"
+    assert "common-effect weights" in found.summary().splitlines()[0]
+
+
+def test_a_tau2_shared_by_subgroups_is_not_held_against_the_estimators_of_one():
+    table = pd.DataFrame({"yi": [0.1, 0.1, 0.1, 0.0, 2.0, 4.0], "vi": [0.05] * 6, "g": list("aaabbb")})
+    found = subgroup_analysis(table, by="g", tau2="common")
+    assert not any("disagree" in note for note in found["a"].notes)
