@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from metapeer.records.columns import CellFault, leading_number
 from metapeer.records.decode import number_lines, shown
+from metapeer.records.schema import ARMS, IMPLEMENTATION
 
 __all__ = ["check_duplicates", "check_rows", "counted_twice"]
 
-SAME_RESULT = ("study_id", "comparison", "outcome", "instrument", "timepoint", "timepoint_months")
+SAME_RESULT = ("study_id", "comparison", *ARMS, "outcome", "instrument", "timepoint", "timepoint_months")
 
 WAYS_TO_AN_EFFECT = {
     "arm means": ("n1", "mean1", "sd1", "n2", "mean2", "sd2"),
@@ -35,7 +36,8 @@ WAYS_TO_AN_EFFECT = {
 def check_rows(frame: pd.DataFrame) -> list[CellFault]:
     """Check the cells of each row against one another, as far as their columns are there.
 
-    Events are at most the total, a reported effect lies in its interval, a p value between 0 and 1.
+    Events are at most the total, a reported effect lies in its interval, a p value between 0 and 1. The two arms of a
+    row are two, and the same two in all rows of a comparison. What is coded of implementation has the source's words.
 
     Parameters
     ----------
@@ -83,7 +85,7 @@ def check_rows(frame: pd.DataFrame) -> list[CellFault]:
             for row, cell in enumerate(cells)
             if read[cell] < 0 or read[cell] > 1
         ]
-    return faults
+    return faults + _arm_faults(frame) + _implementation_faults(frame)
 
 
 def check_duplicates(columns: Sequence[Sequence[str]], lines: Sequence[int]) -> list[CellFault]:
@@ -164,6 +166,51 @@ def missing_way(names: Sequence[str]) -> str | None:
         return f"the columns of {nearest} are incomplete; add {', '.join(begun[nearest])}"
     ways = "; ".join(f"{way}: {' '.join(needed)}" for way, needed in WAYS_TO_AN_EFFECT.items())
     return f"no column to compute an effect from; give one of these sets: {ways}"
+
+
+def _arm_faults(frame: pd.DataFrame) -> list[CellFault]:
+    """Find rows that compare an arm with itself, and comparisons whose rows do not name the same arms."""
+    faults: list[CellFault] = []
+    if set(ARMS) <= set(frame.columns):
+        faults += [
+            CellFault(row, "arm2", f"{shown(two)!r} is arm1, too; a row compares two arms")
+            for row, (one, two) in enumerate(zip(*(frame[arm].tolist() for arm in ARMS), strict=True))
+            if one and one.casefold() == two.casefold()
+        ]
+    named = [arm for arm in ARMS if arm in frame]
+    if named and {"study_id", "comparison"} <= set(frame.columns):
+        comparisons = list(zip(frame["study_id"].tolist(), frame["comparison"].tolist(), strict=True))
+        for arm in named:
+            first: dict[tuple[str, str], str] = {}
+            for row, (key, name) in enumerate(zip(comparisons, frame[arm].tolist(), strict=True)):
+                if all(key) and name and first.setdefault(key, name) != name:
+                    message = f"{shown(name)!r}, but another row of the same comparison has {shown(first[key])!r}"
+                    faults.append(CellFault(row, arm, message))
+    return faults
+
+
+def _implementation_faults(frame: pd.DataFrame) -> list[CellFault]:
+    """Find what was coded of implementation without the words it rests on, and words without their source."""
+    faults: list[CellFault] = []
+    nothing = [""] * len(frame)
+    said = [False] * len(frame)
+    for factor in IMPLEMENTATION:
+        quotes = f"{factor}_words"
+        if factor not in frame and quotes not in frame:
+            continue
+        codes = frame[factor].tolist() if factor in frame else nothing
+        words = frame[quotes].tolist() if quotes in frame else nothing
+        for row, (code, quoted) in enumerate(zip(codes, words, strict=True)):
+            said[row] |= bool(code or quoted)
+            if code and not quoted:
+                message = f"{shown(code)!r} without the source's words; quote them in {quotes}"
+                faults.append(CellFault(row, factor, message))
+    read_in = frame["impl_source"].tolist() if "impl_source" in frame else nothing
+    return faults + [
+        CellFault(row, "impl_source", "is missing; say where the words on implementation were read")
+        for row, (something, where) in enumerate(zip(said, read_in, strict=True))
+        if something and not where
+    ]
 
 
 def _floats(column: "pd.Series[float]") -> NDArray[np.float64]:

@@ -4,13 +4,16 @@ This is the one definition. Reading checks against it, each ``datapackage.json``
 in the documentation is written from it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = [
+    "ARMS",
     "CLAIMS",
     "EXTRACTION",
     "EXTRA_TABLES",
+    "IMPLEMENTATION",
     "INSTRUMENTS",
     "OUTCOMES",
     "OVERRIDES",
@@ -30,7 +33,15 @@ TIMEPOINTS = ("end_of_treatment", "follow_up")
 STATISTICS = ("post", "change", "adjusted")
 CLAIM_TYPES = ("benefit", "no_effect", "no_evidence", "larger", "moderation")
 ARMS = ("arm1", "arm2")
-RISK_OF_BIAS = ("Low risk", "Some concerns", "High risk")
+IMPLEMENTED = ("yes", "partly", "no")
+# The five factors of Mirbahaeddin & Chreim (2022), doi 10.1007/s10488-021-01186-8.
+IMPLEMENTATION = {
+    "impl_role_description": "the peers' role was described: its tasks, and its limits beside other staff",
+    "impl_training": "peers were trained for the role; a certificate as peer worker alone is partly",
+    "impl_team_preparation": "the team or service was prepared for working with peers",
+    "impl_shared_expectations": "peers, team and managers agreed on what to expect of the role",
+    "impl_supervision": "peers had supervision and support in their work",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +141,22 @@ def _events(number: int) -> tuple[Field, ...]:
     )
 
 
+def _implementation() -> Iterator[Field]:
+    for name, statement in IMPLEMENTATION.items():
+        yield Field(
+            name=name,
+            categories=IMPLEMENTED,
+            description=f"whether {statement}; empty when the source does not say",
+        )
+        yield Field(
+            name=f"{name}_words",
+            description=f"what the source says of it, in its own words; needed where {name} is filled",
+        )
+    yield Field(
+        name="impl_source", description="where the words on implementation were read; needed where there are any"
+    )
+
+
 _SOURCE = (
     Field(name="source", required=True, description="the document the row was read in, with table or page"),
     Field(name="source_url", description="where that document can be found"),
@@ -146,6 +173,16 @@ OUTCOMES = Table(
         Field(name="row_id", required=True, description="name of the row, unique in its file: study_id.number"),
         Field(name="study_id", required=True, description="the trial: first author and year; a letter if needed"),
         Field(name="comparison", description="which arms are compared, when a trial has more than two"),
+        Field(
+            name="arm1",
+            description="name of the peer support arm within its trial; rows of a trial that name the same arm share "
+            "its participants; empty when not recorded",
+        ),
+        Field(
+            name="arm2",
+            description="name of the comparison arm within its trial; rows that name the same one have a control "
+            "group in common",
+        ),
         Field(name="format", categories=FORMATS, description="how peer support was delivered"),
         Field(name="comparator", description="what the comparison arm received, in the source's code"),
         Field(name="outcome_group", description="the heading under which the review pooled the row"),
@@ -237,6 +274,7 @@ TRIALS = Table(
         Field(name="mean_age", type="number", minimum=0, maximum=120, description="mean age in years"),
         Field(name="delivery", description="in person, at a distance, or both"),
         Field(name="structure", description="whether the peer support followed a manual or curriculum"),
+        *_implementation(),
         *(
             Field(name=f"rob_d{i}", description=f"risk of bias (RoB 2), domain {i}: {name}")
             for i, name in enumerate(

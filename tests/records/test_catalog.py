@@ -89,6 +89,38 @@ def test_rows_of_unknown_trials_have_empty_cells(folder):
     assert math.isnan(rows.loc[0, "year"])
 
 
+def test_rows_carry_what_is_coded_of_implementation(folder):
+    (folder / "trials.csv").write_text(
+        "study_id,citation,year,impl_training,impl_training_words,impl_source,source\n"
+        "a,A 2001,2001,yes,a 40-hour course,p. 3,p. 1\n"
+    )
+    rows = load_dataset(folder).rows()
+    assert rows.loc[0, ["impl_training", "impl_training_words", "impl_supervision"]].tolist() == [
+        "yes",
+        "a 40-hour course",
+        "",
+    ]
+
+
+def test_trials_coded_without_words_are_a_fault_of_the_review(folder):
+    (folder / "trials.csv").write_text(
+        "study_id,citation,impl_training,impl_source,source\na,A 2001,yes,p. 3,p. 1\nb,B 2002,,,p. 1\n"
+    )
+    with pytest.raises(DataError) as caught:
+        load_dataset(folder)
+    assert [fault.message for fault in caught.value.faults] == [
+        "trials.csv, line 2 (a), impl_training: 'yes' without the source's words; quote them in impl_training_words"
+    ]
+
+
+def test_the_columns_of_a_file_of_your_own_are_text_whatever_they_are_called(folder):
+    (folder / "extra.csv").write_text("events1,total1,arm1,arm2,impl_training,p_value\nfew,3,x,x,perhaps,5\n")
+    (folder / "trials.csv").write_text("study_id,citation,source,es_ci_low,es\na,A 2001,p. 1,low,none\n")
+    review = load_dataset(folder)
+    assert review.extras["extra"].loc[0, "events1"] == "few"
+    assert review.trials.loc[0, "es_ci_low"] == "low"
+
+
 def test_a_review_says_what_it_is():
     text = str(load_dataset("smit2023"))
     assert text.startswith("Smit et al. 2023")

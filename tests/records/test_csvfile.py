@@ -574,3 +574,61 @@ def test_a_big_table_is_read_whole(read):
         warnings.simplefilter("error")
         rows = read(table)
     assert rows["yi"].tolist() == [round(i / 7, 4) for i in range(10_000)]
+
+
+# Arms and implementation
+
+
+def test_a_row_that_compares_an_arm_with_itself_is_a_fault(faults):
+    table = lines(HEADER + ",arm1,arm2", ROW + ",Peers,peers", ROW + "0,Peers,waiting list", ROW + "1,,")
+    assert faults(table) == ["line 2 (smith2014, hope), arm2: 'peers' is arm1, too; a row compares two arms"]
+
+
+def test_rows_of_one_comparison_with_different_arms_are_a_fault(faults):
+    header = HEADER + ",comparison,arm2"
+    rows = [ROW + ",a v b,b", ROW + "0,a v b,c", ROW + "1,a v c,c", ROW.replace("smith", "jones") + ",a v b,d"]
+    assert faults(lines(header, *rows)) == [
+        "line 3 (smith2014, hope), arm2: 'c', but another row of the same comparison has 'b'"
+    ]
+
+
+def test_arms_tell_two_results_apart(read):
+    twice = lines(HEADER + ",arm1,arm2", ROW + ",high,control", ROW + "0,low,control")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read(twice)["arm1"].tolist() == ["high", "low"]
+    with pytest.warns(DataWarning, match="more than once"):
+        read(twice.replace("low", "high"))
+
+
+def test_implementation_without_words_or_source_is_a_fault(faults):
+    header = HEADER + ",impl_training,impl_training_words,impl_supervision,impl_source"
+    rows = [
+        ROW + ",yes,40 hours of training,,p. 3",
+        ROW + "0,yes,,,",
+        ROW + "1,,trained by the team,,",
+        ROW + "2,maybe,some,partly,p. 4",
+        ROW + "3,,,,",
+    ]
+    found = faults(lines(header, *rows))
+    where = "(smith2014, hope)"
+    assert found == [
+        f"line 3 {where}, impl_training: 'yes' without the source's words; quote them in impl_training_words",
+        f"line 3 {where}, impl_source: is missing; say where the words on implementation were read",
+        f"line 4 {where}, impl_source: is missing; say where the words on implementation were read",
+        f"line 5 {where}, impl_training: 'maybe' is unknown. Known: yes, partly, no",
+        f"line 5 {where}, impl_supervision: 'partly' without the source's words; quote them in impl_supervision_words",
+    ]
+
+
+def test_words_may_stand_without_a_code(read):
+    rows = read(lines(HEADER + ",impl_training_words,impl_source", ROW + ",experienced peers,p. 3"))
+    assert rows["impl_training_words"].tolist() == ["experienced peers"]
+
+
+def test_implementation_needs_its_columns_of_words_and_source(faults):
+    found = faults(lines(HEADER + ",impl_training", ROW + ",no"))
+    assert [fault.split(": ")[0] for fault in found] == [
+        "line 2 (smith2014, hope), impl_source",
+        "line 2 (smith2014, hope), impl_training",
+    ]
