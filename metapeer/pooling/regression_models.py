@@ -6,13 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from metapeer.errors import ChoiceError, DataError, Fault, MetapeerError, check_choice
 from metapeer.formatting import count
 from metapeer.pooling.design import Design, check_rank, formula_columns, make_design, missing_moderators
 from metapeer.pooling.heterogeneity import cochran_q, h2_from_tau2, i2_from_h2
 from metapeer.pooling.intervals import Interval, check_level, normal_quantile, t_quantile
-from metapeer.pooling.models import Effects, Model, Notes, read_effects, tell_dependence, tell_maxima
+from metapeer.pooling.models import (
+    Effects,
+    Model,
+    Notes,
+    read_effects,
+    refuse_without_tau2,
+    tell_dependence,
+    tell_maxima,
+)
 from metapeer.pooling.regression import (
     REGRESSION_CI_METHODS,
     RegressionFit,
@@ -47,11 +56,17 @@ class Prepared:
         One for each model that was asked for.
     source : str
         What errors call the table.
+    kept : array of int, shape (k,)
+        Which of the rows that could be pooled those are.
+    size : int
+        How many rows could be pooled.
     """
 
     effects: Effects
     designs: tuple[Design, ...]
     source: str
+    kept: NDArray[np.intp]
+    size: int
 
 
 def _listed(name: str, moderators: object) -> list[str]:
@@ -110,9 +125,8 @@ def prepare(
     assert effects.data is not None  # noqa: S101  a table was given
     reasons = missing_moderators(effects.data, used, source=source)
     lacking = tuple((effects.labels[i], reason) for i, reason in enumerate(reasons) if reason)
-    effects = effects.rows(
-        [i for i, reason in enumerate(reasons) if not reason], excluded=(*effects.excluded, *lacking)
-    )
+    kept = np.flatnonzero([not reason for reason in reasons])
+    effects = effects.rows(kept.tolist(), excluded=(*effects.excluded, *lacking))
     if not effects.yi.size:
         faults = [Fault(row=label, message=reason) for label, reason in effects.excluded]
         raise DataError(f"no effect can be used: {source}", faults or ["has no rows"])
@@ -130,7 +144,7 @@ def prepare(
         designs.append(design)
     for array in (effects.yi, effects.vi):
         array.setflags(write=False)
-    return Prepared(effects=effects, designs=tuple(designs), source=source)
+    return Prepared(effects=effects, designs=tuple(designs), source=source, kept=kept, size=len(reasons))
 
 
 def regression_ci_method(model: str, ci_method: str | None) -> str:
@@ -225,9 +239,9 @@ def meta_regression(
     labels: str | Sequence[str] | None = None,
     measure: str | None = None,
     model: Model = "random",
-    tau2_method: str = "REML",
+    tau2_method: str | None = None,
     ci_method: str | None = None,
-    tau2_ci_method: str = "QP",
+    tau2_ci_method: str | None = None,
     level: float = 0.95,
 ) -> MetaRegressionResult:
     """Ask how effects depend on moderators.
@@ -248,13 +262,13 @@ def meta_regression(
         As in `meta_analysis`.
     model : {"random", "common"}, default "random"
         Whether true effects vary beyond what the moderators say.
-    tau2_method : str, default "REML"
-        Estimator of the residual between-study variance, as in `meta_analysis`.
+    tau2_method : str, optional
+        Estimator of the residual between-study variance, as in `meta_analysis`; REML when left out.
     ci_method : {"HK", "HK_se", "t", "z"}, optional
         Tests and intervals of the coefficients: Knapp-Hartung, the same with a scale factor of at least 1, t without
         it, or normal. Default HK under random effects, z under a common effect.
-    tau2_ci_method : str, default "QP"
-        Interval of the residual tau2, as in `meta_analysis`.
+    tau2_ci_method : str, optional
+        Interval of the residual tau2, as in `meta_analysis`; QP when left out.
     level : float, default 0.95
         Level of every interval.
 
@@ -269,7 +283,7 @@ def meta_regression(
         If the table cannot be used, a moderator has one level, coefficients cannot be told apart, or no residual
         degrees of freedom are left; the columns are named.
     ChoiceError
-        If an option is unknown.
+        If an option is unknown, or is about tau2 under a common effect.
 
     Warns
     -----
@@ -292,9 +306,10 @@ def meta_regression(
     >>> fit.names, fit.beta.round(4).tolist(), fit.p_value.round(4).tolist()
     (('Intercept', 'year'), [-63.6455, 0.0319], [0.0137, 0.0134])
     """
-    check_choice("tau2_method", tau2_method, TAU2_METHODS)
     method = regression_ci_method(model, ci_method)
-    check_choice("tau2_ci_method", tau2_ci_method, TAU2_CI_METHODS)
+    refuse_without_tau2(model, tau2_method=tau2_method, tau2_ci_method=tau2_ci_method)
+    tau2_method = check_choice("tau2_method", tau2_method or "REML", TAU2_METHODS)
+    tau2_ci_method = check_choice("tau2_ci_method", tau2_ci_method or "QP", TAU2_CI_METHODS)
     check_level(level)
     ready = prepare(data, [("moderators", moderators, formula)], reference=reference, labels=labels, measure=measure)
     effects, (design,) = ready.effects, ready.designs
