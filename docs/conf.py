@@ -1,4 +1,8 @@
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "metapeer"
 author = "The metapeer developers"
@@ -27,3 +31,9 @@ numpydoc_class_members_toctree = False
 
 html_theme = "furo"
 html_title = f"metapeer {release}"
+
+
+def setup(app):
+    from figures import draw_all
+
+    app.connect("builder-inited", draw_all)

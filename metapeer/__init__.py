@@ -86,6 +86,18 @@ if TYPE_CHECKING:
         mantel_haenszel,
         peto,
     )
+    from metapeer.pooling.covariance import (
+        SamplingCovariance,
+        covariance_from_blocks,
+        covariance_from_matrix,
+    )
+    from metapeer.pooling.dependence import (
+        sampling_covariance,
+    )
+    from metapeer.pooling.dependence_description import (
+        DependenceDescription,
+        describe_dependence,
+    )
     from metapeer.pooling.dependent import average_within_trial
     from metapeer.pooling.empirical_priors import (
         rhodes,
@@ -99,10 +111,39 @@ if TYPE_CHECKING:
         LocationScaleResult,
         location_scale,
     )
+    from metapeer.pooling.robust_models import (
+        cluster_robust,
+    )
+    from metapeer.pooling.robust_results import (
+        ClusterRobustResult,
+    )
+    from metapeer.pooling.robust import (
+        WorkingModel,
+    )
     from metapeer.pooling.models import meta_analysis
+    from metapeer.pooling.multilevel_comparison import (
+        LikelihoodRatioTest,
+    )
+    from metapeer.pooling.multilevel_models import (
+        multilevel_meta_analysis,
+    )
+    from metapeer.pooling.multilevel_results import (
+        MultilevelResult,
+    )
     from metapeer.pooling.multiplicity import (
         AdjustedPValues,
         adjust_p_values,
+    )
+    from metapeer.pooling.outcome_classes import (
+        contrast_outcome_classes,
+    )
+    from metapeer.pooling.outcome_classes_results import (
+        ClassContrast,
+        OutcomeClassContrast,
+    )
+    from metapeer.pooling.outcomes import (
+        OutcomesResult,
+        pool_outcomes,
     )
     from metapeer.pooling.priors import (
         half_cauchy,
@@ -145,14 +186,18 @@ _HOMES = {
     "BayesianMetaAnalysisResult": "pooling.bayes_models",
     "BetaBinomialResult": "pooling.count_results",
     "ChoiceError": "errors",
+    "ClassContrast": "pooling.outcome_classes_results",
+    "ClusterRobustResult": "pooling.robust_results",
     "ConvergenceError": "errors",
     "ConvertedEffect": "effects.statistics",
     "DataError": "errors",
     "DataWarning": "errors",
+    "DependenceDescription": "pooling.dependence_description",
     "GlmmResult": "pooling.count_results",
     "Interval": "pooling.intervals",
     "JointMode": "pooling.bayes_models",
     "Ledger": "reproduction.ledger",
+    "LikelihoodRatioTest": "pooling.multilevel_comparison",
     "LocationScaleResult": "pooling.location_scale_models",
     "MantelHaenszelResult": "pooling.counts",
     "MarginalCounts": "effects.margins",
@@ -161,14 +206,19 @@ _HOMES = {
     "MetaRegressionResult": "pooling.regression_results",
     "MetapeerError": "errors",
     "ModelComparison": "pooling.regression_comparisons",
+    "MultilevelResult": "pooling.multilevel_results",
+    "OutcomeClassContrast": "pooling.outcome_classes_results",
+    "OutcomesResult": "pooling.outcomes",
     "PermutationTest": "pooling.regression_comparisons",
     "PosteriorSummary": "pooling.bayes_models",
     "RecoveredCounts": "effects.counts",
     "Review": "records.catalog",
+    "SamplingCovariance": "pooling.covariance",
     "Shrinkage": "pooling.bayes_models",
     "SkewnessTest": "effects.moments",
     "SubgroupAnalysisResult": "pooling.subgroups",
     "TwoByTwo": "effects.counts",
+    "WorkingModel": "pooling.robust",
     "adjust_p_values": "pooling.multiplicity",
     "apply_overrides": "records.overrides",
     "average_within_trial": "pooling.dependent",
@@ -177,13 +227,18 @@ _HOMES = {
     "beta_binomial_meta_analysis": "pooling.beta_binomial_models",
     "bubble_plot": "plots.bubble",
     "check_transcription": "reproduction.transcribe",
+    "cluster_robust": "pooling.robust_models",
+    "contrast_outcome_classes": "pooling.outcome_classes",
     "correlation_from_chi2": "effects.statistics",
     "correlation_from_d": "effects.statistics",
     "correlation_from_sds": "effects.change",
     "correlation_from_t": "effects.statistics",
     "counts_from_margins": "effects.margins",
+    "covariance_from_blocks": "pooling.covariance",
+    "covariance_from_matrix": "pooling.covariance",
     "d_from_smd": "effects.statistics",
     "datasets_root": "records.catalog",
+    "describe_dependence": "pooling.dependence_description",
     "effect_from_interval": "effects.intervals",
     "effect_from_p": "effects.intervals",
     "effect_size": "effects.table",
@@ -206,14 +261,17 @@ _HOMES = {
     "mean_sd_from_quantiles": "effects.moments",
     "meta_analysis": "pooling.models",
     "meta_regression": "pooling.regression_models",
+    "multilevel_meta_analysis": "pooling.multilevel_models",
     "normal": "pooling.priors",
     "peto": "pooling.counts",
+    "pool_outcomes": "pooling.outcomes",
     "pretest_posttest_control": "effects.change",
     "raw_sd_from_change": "effects.change",
     "read_outcomes": "records.csvfile",
     "recover_counts": "effects.counts",
     "reproduce": "reproduction.run",
     "rhodes": "pooling.empirical_priors",
+    "sampling_covariance": "pooling.dependence",
     "save_figure": "plots.style",
     "sd_from_interval": "effects.intervals",
     "sd_from_se": "effects.intervals",
@@ -243,14 +301,18 @@ __all__ = [
     "BayesianMetaAnalysisResult",
     "BetaBinomialResult",
     "ChoiceError",
+    "ClassContrast",
+    "ClusterRobustResult",
     "ConvergenceError",
     "ConvertedEffect",
     "DataError",
     "DataWarning",
+    "DependenceDescription",
     "GlmmResult",
     "Interval",
     "JointMode",
     "Ledger",
+    "LikelihoodRatioTest",
     "LocationScaleResult",
     "MantelHaenszelResult",
     "MarginalCounts",
@@ -259,14 +321,19 @@ __all__ = [
     "MetaRegressionResult",
     "MetapeerError",
     "ModelComparison",
+    "MultilevelResult",
+    "OutcomeClassContrast",
+    "OutcomesResult",
     "PermutationTest",
     "PosteriorSummary",
     "RecoveredCounts",
     "Review",
+    "SamplingCovariance",
     "Shrinkage",
     "SkewnessTest",
     "SubgroupAnalysisResult",
     "TwoByTwo",
+    "WorkingModel",
     "__version__",
     "adjust_p_values",
     "apply_overrides",
@@ -276,13 +343,18 @@ __all__ = [
     "beta_binomial_meta_analysis",
     "bubble_plot",
     "check_transcription",
+    "cluster_robust",
+    "contrast_outcome_classes",
     "correlation_from_chi2",
     "correlation_from_d",
     "correlation_from_sds",
     "correlation_from_t",
     "counts_from_margins",
+    "covariance_from_blocks",
+    "covariance_from_matrix",
     "d_from_smd",
     "datasets_root",
+    "describe_dependence",
     "effect_from_interval",
     "effect_from_p",
     "effect_size",
@@ -305,14 +377,17 @@ __all__ = [
     "mean_sd_from_quantiles",
     "meta_analysis",
     "meta_regression",
+    "multilevel_meta_analysis",
     "normal",
     "peto",
+    "pool_outcomes",
     "pretest_posttest_control",
     "raw_sd_from_change",
     "read_outcomes",
     "recover_counts",
     "reproduce",
     "rhodes",
+    "sampling_covariance",
     "save_figure",
     "sd_from_interval",
     "sd_from_se",

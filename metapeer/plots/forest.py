@@ -63,8 +63,9 @@ def forest_plot(
     table : DataFrame
         One line per row of the plot, top to bottom. Columns `kind`, `label`, `estimate`, `ci_low`, `ci_high`, and if
         wanted `weight` (percent), `exclusion_reason` (why a study has no estimate) and any columns to print.
-        `kind` is ``"heading"``, ``"study"``, ``"summary"`` (a diamond), ``"prediction"`` (a bar from `ci_low` to
-        `ci_high`; its `estimate` is not used), ``"text"`` (small type) or ``"blank"``.
+        `kind` is ``"heading"``, ``"study"``, ``"summary"`` (a diamond, its label in bold), ``"pooled"`` (a diamond in
+        a list of several), ``"prediction"`` (a bar from `ci_low` to `ci_high`; its `estimate` is not used), ``"text"``
+        (small type) or ``"blank"``. Behind a diamond, `pi_low` and `pi_high` draw a thin line: a prediction interval.
     left, right : mapping of column to header, optional
         Columns to print beside the panel. A header is a text, or a pair such as ``("Peer support", "n")`` whose
         first text spans its neighbours with the same one. ``"effect"`` (estimate and interval) and ``"weight"`` are

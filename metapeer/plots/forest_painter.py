@@ -64,7 +64,7 @@ class Painter:
             middle = (self.depths.tops[i] + self.depths.tops[i + 1]) / 2
             self.words(i, row, middle)
             if row.kind in DRAWN and not row.silent:
-                {"study": self.study, "summary": self.diamond, "prediction": self.bar}[row.kind](row, middle)
+                {"study": self.study, "prediction": self.bar}.get(row.kind, self.diamond)(row, middle)
         self.foot()
 
     def set_up(self, height: float) -> None:
@@ -215,8 +215,10 @@ class Painter:
                 label="_not pooled" if hollow else "_squares",
             )
 
-    def stroke(self, low: float, high: float, y: float, colour: str, width: float) -> tuple[bool, bool]:
-        """Draw an interval as far as the panel reaches; tell which ends were cut and got an arrowhead."""
+    def stroke(
+        self, low: float, high: float, y: float, colour: str, width: float, *, head: str = ""
+    ) -> tuple[bool, bool]:
+        """Draw an interval as far as the panel reaches; tell which ends were cut and got an arrowhead filled `head`."""
         scale = self.scale
         cut = (low < scale.low, high > scale.high)
         ends = [min(max(end, scale.low), scale.high) for end in (low, high)]
@@ -236,12 +238,13 @@ class Painter:
             if is_cut:
                 base = end + back * (1 if side == 0 else -1)
                 half = 0.55 * ARROW + width / 2
-                self.polygon([(end, y), (base, y - half), (base, y + half)], colour, "_arrow")
+                self.polygon([(end, y), (base, y - half), (base, y + half)], colour, "_arrow", head)
         return cut
 
-    def polygon(self, corners: Sequence[tuple[float, float]], colour: str, name: str) -> None:
+    def polygon(self, corners: Sequence[tuple[float, float]], colour: str, name: str, inside: str = "") -> None:
         """Fill a shape given in the panel's units."""
-        shape = Polygon(corners, closed=True, facecolor=colour, edgecolor=colour, lw=0.3 * self.shrink, zorder=3)
+        line = {"edgecolor": colour, "lw": (0.7 if inside else 0.3) * self.shrink}
+        shape = Polygon(corners, closed=True, facecolor=inside or colour, zorder=3, **line)
         shape.set(label=name, joinstyle="miter")
         self.ax.add_patch(shape)
 
@@ -254,6 +257,8 @@ class Painter:
     def diamond(self, row: Row, y: float) -> None:
         """Draw a diamond with its corners at the estimate and the ends of the interval, as far as the panel reaches."""
         scale = self.scale
+        if not math.isnan(row.outer[0]):
+            self.capped(*row.outer, y, 0.9)  # the diamond lies over it
         if math.isnan(row.low) or math.isnan(row.high):
             look: dict[str, Any] = {
                 "marker": "D",
@@ -276,16 +281,20 @@ class Painter:
         lower = [(x, 2 * y - depth) for x, depth in reversed(upper) if depth != y]
         self.polygon(upper + lower, POOLED, "_diamond")
         if row.low < scale.low or row.high > scale.high:
-            self.stroke(row.low, row.high, y, POOLED, 0.9)
+            self.stroke(row.low, row.high, y, POOLED, 0.9, head="white")  # else lost in a diamond thicker than it
 
     def bar(self, row: Row, y: float) -> None:
         """Draw a prediction interval: a thick line with end caps, or arrowheads where it is cut."""
-        cut = self.stroke(row.low, row.high, y, PREDICTED, 2.2)
-        for end, is_cut in zip((row.low, row.high), cut, strict=True):
+        self.capped(row.low, row.high, y, 2.2)
+
+    def capped(self, low: float, high: float, y: float, width: float) -> None:
+        """Draw a line in the colour of prediction intervals."""
+        cut = self.stroke(low, high, y, PREDICTED, width)
+        for end, is_cut in zip((low, high), cut, strict=True):
             if not is_cut and self.scale.low <= end <= self.scale.high:
                 look: dict[str, Any] = {
                     "color": PREDICTED,
-                    "lw": 1.2 * self.shrink,
+                    "lw": min(1.2, width) * self.shrink,
                     "ls": "-",
                     "marker": "",
                     "label": "_cap",

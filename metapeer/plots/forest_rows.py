@@ -13,11 +13,12 @@ from metapeer.plots.cells import clean_text, true_minus
 
 __all__ = ["DRAWN", "FARTHEST", "FARTHEST_LOG", "Row", "read_rows"]
 
-Kind = Literal["heading", "study", "summary", "prediction", "text", "blank"]
+Kind = Literal["heading", "study", "pooled", "summary", "prediction", "text", "blank"]
 
-KINDS: tuple[Kind, ...] = ("heading", "study", "summary", "prediction", "text", "blank")
+KINDS: tuple[Kind, ...] = ("heading", "study", "pooled", "summary", "prediction", "text", "blank")
 NUMBERS = ("estimate", "ci_low", "ci_high", "weight")
-DRAWN = ("study", "summary", "prediction")
+AROUND = ("pi_low", "pi_high")
+DRAWN = ("study", "pooled", "summary", "prediction")
 FARTHEST = 1e12  # beyond this, double precision no longer tells one end of an axis from the other
 FARTHEST_LOG = 700.0  # exp(709) is the largest double
 
@@ -34,10 +35,12 @@ class Row:
         Cleaned, ready to be drawn.
     estimate, low, high, weight : float
         In the table's units; NaN is missing.
+    outer : tuple of float
+        Ends of the prediction interval drawn on the same line; NaN is missing.
     reason : str
         Why there is no estimate, if there is none.
     indented : bool
-        Whether it is a study under a heading.
+        Whether it is a study or a pooled result under a heading.
     cells : mapping of column to str
         What the table brings to be printed.
     """
@@ -48,6 +51,7 @@ class Row:
     low: float
     high: float
     weight: float
+    outer: tuple[float, float]
     reason: str
     indented: bool
     cells: Mapping[str, str]
@@ -105,7 +109,7 @@ def read_rows(table: pd.DataFrame, shown: Sequence[str], *, log_scale: bool) -> 
     if table.columns.nlevels > 1:
         raise DataError(source, ["has several levels of column names; one would do"])
     faults = [Fault(column=str(name), message="is missing") for name in needed if name not in table.columns]
-    used = [name for name in dict.fromkeys([*needed, *made, "exclusion_reason"]) if name in table.columns]
+    used = [name for name in dict.fromkeys([*needed, *made, *AROUND, "exclusion_reason"]) if name in table.columns]
     faults += [
         Fault(column=str(name), message="occurs more than once") for name in used if list(table.columns).count(name) > 1
     ]
@@ -138,23 +142,26 @@ def _read_row(
     kind = next(known for known in KINDS if known == cells["kind"])
     faults: list[Fault] = []
     numbers: dict[str, float] = {}
-    for name in NUMBERS:
+    for name in (*NUMBERS, *AROUND):
         value = _number(cells.get(name))
         numbers[name] = math.nan if value is None else value
         if value is None:
             faults.append(Fault(column=name, message=f"{cells[name]!r} is not a number"))
         elif kind not in DRAWN and not math.isnan(value) and name != "weight":
             faults.append(Fault(column=name, message=f"a {kind} row takes no numbers; leave it empty"))
+        elif name in AROUND and kind not in ("pooled", "summary") and not math.isnan(value):
+            faults.append(Fault(column=name, message=f"a {kind} row has no prediction interval; leave it empty"))
     label = clean_text(cells["label"])
     row = Row(
         kind=kind,
-        label=label if kind in ("study", "heading") else true_minus(label),
+        label=label if kind in ("study", "pooled", "heading") else true_minus(label),
         estimate=numbers["estimate"],
         low=numbers["ci_low"],
         high=numbers["ci_high"],
         weight=numbers["weight"],
+        outer=(numbers["pi_low"], numbers["pi_high"]),
         reason=clean_text(cells.get("exclusion_reason")) or "Not estimable",
-        indented=beneath and kind == "study",
+        indented=beneath and kind in ("study", "pooled"),
         cells={name: _cell_text(cells[name]) for name in printed},
     )
     if kind in ("text", "blank") and any(row.cells.values()):
@@ -173,6 +180,9 @@ def _impossible(row: Row, farthest: float) -> Iterator[Fault]:
     elif row.kind != "prediction" and (row.low > row.estimate or row.high < row.estimate):
         message = f"{row.estimate:g} lies outside its interval, {row.low:g} to {row.high:g}"
         yield Fault(column="estimate", message=message)
+    low, high = row.outer
+    if math.isnan(low) != math.isnan(high) or low == math.inf or high == -math.inf or low > high:
+        yield Fault(message=f"pi_low {low:g} and pi_high {high:g} are no interval; pi_low must be the lower")
     if row.weight < 0 or math.isinf(row.weight):
         yield Fault(column="weight", message=f"{row.weight:g} is not a weight; it must be 0 or more")
 

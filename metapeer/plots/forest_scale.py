@@ -137,7 +137,7 @@ def read_scale(
 def _axis_ends(rows: Sequence[Row], marks: Sequence[float], log: bool) -> tuple[float, float]:
     """Cover every interval within Tukey's fences, all pooled estimates, and all `marks`."""
     drawn = [row for row in rows if row.kind in DRAWN and row.estimable]
-    studies = [row for row in drawn if row.kind == "study"] or drawn
+    studies = [row for row in drawn if row.kind in ("study", "pooled")] or drawn
     far = FARTHEST_LOG if log else FARTHEST
 
     def near(value: float, instead: float) -> float:
@@ -150,8 +150,8 @@ def _axis_ends(rows: Sequence[Row], marks: Sequence[float], log: bool) -> tuple[
         upper = float(np.quantile([near(r.high, near(r.estimate, marks[0])) for r in studies], 0.75))
         if upper > lower:
             fences = (lower - FENCE * (upper - lower), upper + FENCE * (upper - lower))
-    reach = [v for r in drawn for v in (r.low, r.high, r.estimate) if math.isfinite(v) and abs(v) <= far]
-    pooled = [row.estimate for row in drawn if row.kind == "summary"]
+    reach = [v for r in drawn for v in (r.low, r.high, r.estimate, *r.outer) if math.isfinite(v) and abs(v) <= far]
+    pooled = [row.estimate for row in drawn if row.kind in ("summary", "pooled")]
     inside = [*(v for v in reach if fences[0] <= v <= fences[1]), *pooled, *marks]
     low, high = min(inside), max(inside)
     if high - low <= max(1 / FARTHEST, 1e-9 * max(abs(low), abs(high))):

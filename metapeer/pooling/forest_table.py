@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from metapeer.pooling.subgroups import SubgroupAnalysisResult
 
-__all__ = ["draw_forest", "draw_subgroups", "forest_table"]
+__all__ = ["ARM_NAMES", "draw_forest", "draw_subgroups", "favours_words", "forest_table"]
 
 _WORDS = {"random": "Random-effects model", "common": "Common-effect model"}
 ARM_NAMES = ("Peer support", "Comparison")
@@ -166,9 +166,23 @@ def forest_table(fit: MetaAnalysisResult) -> pd.DataFrame:
     return _frame([*rows, *_pooled_rows(fit, _WORDS[fit.model], 100.0)])
 
 
-def _favours(fit: MetaAnalysisResult, arms: tuple[str, str]) -> tuple[str, str] | None:
+def favours_words(positive_favours: str, arms: tuple[str, str]) -> tuple[str, str] | None:
+    """Write what stands on either side of no effect.
+
+    Parameters
+    ----------
+    positive_favours : str
+        As in `MetaAnalysisResult`.
+    arms : tuple of str
+        Names of arm 1 and arm 2.
+
+    Returns
+    -------
+    tuple of str or None
+        For the left and the right of no effect; None where nobody knows.
+    """
     one, two = (f"Favours {name[:1].lower()}{name[1:]}" for name in arms)
-    return {"arm1": (two, one), "arm2": (one, two)}.get(fit.positive_favours)
+    return {"arm1": (two, one), "arm2": (one, two)}.get(positive_favours)
 
 
 def _lines(fit: MetaAnalysisResult) -> Row:
@@ -205,7 +219,7 @@ def _draw(
         "left": left or None,
         "axis_label": label,
         "log_scale": measure.scale == "log",
-        "favours": _favours(fit, arms),
+        "favours": favours_words(fit.positive_favours, arms),
         **_lines(fit),
         "level": fit.level,
         "notes": [f"Pooled interval: {fit.ci.method}. Study intervals: normal."],

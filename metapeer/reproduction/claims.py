@@ -9,18 +9,17 @@ support, and at a margin below which an effect is too small to matter:
   it excludes zero, and undecided otherwise (absence of evidence is not evidence of absence);
 - *no evidence of an effect* is supported when the interval includes zero, not supported otherwise;
 - *larger*, for two classes of outcome, is supported when the interval of their difference lies above zero, not
-  supported when it lies below zero, and undecided otherwise;
+  supported when it lies below zero, and undecided otherwise; the difference allows for trials that report both;
 - *moderation* is undecided: no row says how the peer role was implemented.
 """
 
 import math
 from dataclasses import dataclass
 
-from metapeer.formatting import format_interval, format_level, format_number
-from metapeer.pooling.intervals import Interval, normal_quantile
-from metapeer.pooling.results import MetaAnalysisResult
+from metapeer.formatting import format_interval, format_level
+from metapeer.pooling.intervals import Interval
 
-__all__ = ["SMALL_EFFECT", "Judgement", "compare_classes", "judge_claim"]
+__all__ = ["SMALL_EFFECT", "Judgement", "judge_claim"]
 
 SMALL_EFFECT = 0.2
 """A small standardised mean difference (Cohen 1988, Statistical Power Analysis for the Behavioral Sciences)."""
@@ -91,30 +90,3 @@ def judge_claim(claim: str, interval: Interval | None, *, margin: float = SMALL_
         return Judgement(verdict="supported", why=f"{shown} lies within {-margin:g} and {margin:g}")
     sizes = [f"{margin:g} or more"] * (high >= margin) + [f"{-margin:g} or less"] * (low <= -margin)
     return Judgement(verdict="undecided", why=f"{shown} includes zero and effects of {' and of '.join(sizes)}")
-
-
-def compare_classes(first: MetaAnalysisResult, second: MetaAnalysisResult) -> tuple[Interval, str]:
-    """Difference of two pooled effects, as if they came from different trials.
-
-    Parameters
-    ----------
-    first, second : MetaAnalysisResult
-        Pooled effects on one scale, at one level.
-
-    Returns
-    -------
-    interval : Interval
-        Normal interval of first minus second.
-    words : str
-        The difference with its interval.
-
-    Notes
-    -----
-    Trials that report both classes make the two estimates positively correlated. Adding the variances then overstates
-    that of the difference, so the interval is too wide rather than too narrow.
-    """
-    difference = first.estimate - second.estimate
-    half = normal_quantile(first.level) * math.hypot(first.se, second.se)
-    interval = Interval(difference - half, difference + half, first.level, "normal, as if independent")
-    words = f"{format_number(difference)} ({format_level(interval.level)} CI {format_interval(*interval)})"
-    return interval, words

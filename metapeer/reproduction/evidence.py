@@ -1,5 +1,6 @@
 """The rows that a plan asks for, made into effects and pooled."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +11,21 @@ from metapeer.effects.table import effect_size
 from metapeer.errors import DataError, DataWarning, check_choice
 from metapeer.formatting import count, format_interval, format_level, format_number
 from metapeer.pooling.dependent import average_within_trial
+from metapeer.pooling.intervals import Interval
 from metapeer.pooling.models import pool, read_effects
+from metapeer.pooling.outcome_classes import contrast_outcome_classes
+from metapeer.pooling.outcome_classes_models import CLASS_MODELS
 from metapeer.pooling.results import MetaAnalysisResult, measure_of
 from metapeer.records.catalog import dataset_names, load_dataset
 from metapeer.records.overrides import apply_overrides
 from metapeer.records.review import Review
-from metapeer.reproduction.plan import Method, Plan, Rows
+from metapeer.reproduction.plan import LEVEL, Method, Plan, Rows
 from metapeer.reproduction.planfile import read_plan
 
-__all__ = ["Store", "effects_of", "evidence", "evidence_words", "pool_effects", "row_effects"]
+__all__ = ["Store", "class_difference", "effects_of", "evidence", "evidence_words", "pool_effects", "row_effects"]
+
+USUAL_RHO = 0.6
+"""Correlation of two measurements of the same people for a plan that has none: as `contrast_outcome_classes`."""
 
 
 class Store:
@@ -238,6 +245,52 @@ def evidence(store: Store, rows: Rows, method: Method, overrides: str = "") -> M
     """
     frame = store.frame(rows, overrides)
     return None if frame.empty else pool_effects(effects_of(frame, method), method)
+
+
+def class_difference(
+    store: Store, rows: Rows, method: Method, pair: tuple[str, str], overrides: str = ""
+) -> tuple[Interval, str]:
+    """Difference of the pooled effects of two classes of outcomes, allowing for trials that report both.
+
+    Parameters
+    ----------
+    store : Store
+        Where rows come from.
+    rows : Rows
+        Which.
+    method : Method
+        How effects are computed; its rho is the correlation of two measurements of the same people.
+    pair : tuple of str
+        The classes: the first minus the second.
+    overrides : str
+        As in `Store.frame`.
+
+    Returns
+    -------
+    interval : Interval
+        Of the difference.
+    words : str
+        The difference in words, with how it was estimated.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        found = contrast_outcome_classes(
+            row_effects(store.frame(rows, overrides), method),
+            classes=pair,
+            format=None,
+            rho=USUAL_RHO if math.isnan(method.rho) else method.rho,
+            rhos=(),
+            models=(),
+            populations=(),
+            arm_sizes="equal",
+            level=LEVEL,
+        )
+    line = found[f"{pair[0]} minus {pair[1]}"]
+    interval = Interval(line.ci_low, line.ci_high, found.level, "CR2")
+    shown = f"{format_number(line.estimate)} ({format_level(found.level)} CI {format_interval(*interval)})"
+    size = f"{count(line.trials, 'trial')}, {line.both} of which report both"
+    words = f"{line.contrast}: {shown}, {size}; {CLASS_MODELS[found.model]}, rho {found.rho:g}"
+    return interval, words
 
 
 def evidence_words(fit: MetaAnalysisResult) -> str:

@@ -82,7 +82,7 @@ class Method:
         """
         return meta_options(
             model=self.model,
-            tau2_method=self.tau2_method,
+            tau2_method=None if self.model == "common" else self.tau2_method,
             ci_method=self.ci_method or None,
             prediction_method=self.prediction_method or None,
             level=LEVEL,

@@ -12,10 +12,17 @@ from metapeer.pooling.results import MetaAnalysisResult
 from metapeer.pooling.subgroups import subgroup_analysis
 from metapeer.records.catalog import dataset_names, load_claims
 from metapeer.records.review import Review
-from metapeer.reproduction.claims import Judgement, compare_classes, judge_claim
+from metapeer.reproduction.claims import Judgement, judge_claim
 from metapeer.reproduction.compare import compare, explain_difference, within_rounding
 from metapeer.reproduction.entries import ClaimEntry, LedgerEntry, QuestionEntry, Recomputation, Verdict
-from metapeer.reproduction.evidence import Store, effects_of, evidence, evidence_words, pool_effects
+from metapeer.reproduction.evidence import (
+    Store,
+    class_difference,
+    effects_of,
+    evidence,
+    evidence_words,
+    pool_effects,
+)
 from metapeer.reproduction.ledger import Ledger
 from metapeer.reproduction.plan import Analysis, Claims, Plan, Question, Rows
 
@@ -141,8 +148,8 @@ def _judge(store: Store, claim: Printed, rows: Rows, claims: Claims, overrides: 
         found = {name: fit for name, fit in fits.items() if fit is not None}
         if len(found) < 2:
             return judge_claim(kind, None), "", found
-        difference, words = compare_classes(*(found[name] for name in pair))
-        return judge_claim(kind, difference), f"{' minus '.join(pair)}: {words}", found
+        difference, words = class_difference(store, rows, claims.method, (pair[0], pair[1]), overrides)
+        return judge_claim(kind, difference), words, found
     fit = evidence(store, rows, claims.method, overrides)
     if fit is None:
         return judge_claim(kind, None), "", {}

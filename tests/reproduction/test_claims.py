@@ -1,15 +1,18 @@
 """The rule for findings in words, on its boundaries, and as it is applied to the bundled claims."""
 
 import math
+import warnings
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metapeer import Interval, meta_analysis, reproduce
-from metapeer.reproduction.claims import SMALL_EFFECT, compare_classes, judge_claim
+from metapeer import DataWarning, Interval, contrast_outcome_classes, effect_size, load_dataset, reproduce
+from metapeer.reproduction.claims import SMALL_EFFECT, judge_claim
 
 YES, NO, OPEN = "supported", "not supported", "undecided"
+PAIR = ("psychosocial", "clinical")
 
 # interval: benefit, no_effect, no_evidence, larger
 TABLE = {
@@ -120,14 +123,28 @@ def test_turning_an_interval_leaves_the_verdict_on_no_effect(low, high):
         assert judge_claim(claim, interval(low, high)).verdict == judge_claim(claim, interval(-high, -low)).verdict
 
 
-def test_a_difference_of_classes_adds_their_variances():
-    first = meta_analysis(yi=[0.5, 0.7], vi=[0.04, 0.04], model="common")
-    second = meta_analysis(yi=[0.1, 0.3], vi=[0.08, 0.08], model="common")
-    difference, words = compare_classes(first, second)
-    half = 1.959963984540054 * math.sqrt(0.02 + 0.04)
-    assert tuple(difference) == pytest.approx((0.4 - half, 0.4 + half))
-    assert difference.level == 0.95
-    assert words == "0.40 (95% CI -0.08 to 0.88)"
+def test_a_difference_of_classes_is_that_of_the_model_for_dependent_effects(ledger):
+    entry = next(claim for claim in ledger.claims if claim.claim_id == "both-classes")
+    review, more = load_dataset("smit2023"), load_dataset("other_trials")
+    rows = pd.concat([review.rows(), more.rows()], ignore_index=True)
+    rows = rows[rows["eligibility_doubt"] == ""]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        effects = effect_size(rows, measure="SMD", variance="metapsy", prefer="review", events_to_smd=True)
+        found = contrast_outcome_classes(
+            effects,
+            classes=("psychosocial", "clinical"),
+            format=None,
+            rhos=(),
+            models=(),
+            populations=(),
+            arm_sizes="equal",
+        )
+    line = found["psychosocial minus clinical"]
+    assert f"{line.ci_low:.3f} to {line.ci_high:.3f}" in entry.explanation
+    assert f"{line.estimate:.2f} (95% CI" in entry.evidence
+    assert f"{line.trials} trials, {line.both} of which report both" in entry.evidence
+    assert entry.verdict == judge_claim("larger", interval(line.ci_low, line.ci_high)).verdict == "not supported"
 
 
 def test_the_margin_is_cohens_small_effect():
@@ -166,9 +183,8 @@ def test_a_claim_speaks_of_the_trials_of_its_own_format_outcome_and_class(ledger
 def test_classes_are_compared_where_a_claim_compares_them(ledger):
     claim = ledger["both-classes"]
     assert list(claim.results) == ["psychosocial", "clinical"]
-    first, second = claim.results.values()
-    assert f"{first.estimate - second.estimate:.2f}" in claim.evidence
-    assert claim.verdict == OPEN
+    assert claim.evidence.startswith("psychosocial minus clinical: ")
+    assert claim.verdict == NO
 
 
 def test_suspected_errors_are_left_out_and_corrected_only_where_they_bear_on_the_claim(ledger):
