@@ -120,6 +120,22 @@ if TYPE_CHECKING:
     from metapeer.pooling.robust import (
         WorkingModel,
     )
+    from metapeer.pooling.exceedance_results import (
+        ExceedanceResult,
+    )
+    from metapeer.plots.profile import (
+        profile_plot,
+    )
+    from metapeer.pooling.robust_rve import (
+        RobustVarianceResult,
+        robust_variance_estimation,
+    )
+    from metapeer.pooling.robust_tests import (
+        WildBootstrapTest,
+    )
+    from metapeer.pooling.robust_wald import (
+        RobustWald,
+    )
     from metapeer.pooling.models import meta_analysis
     from metapeer.pooling.multilevel_comparison import (
         LikelihoodRatioTest,
@@ -193,6 +209,7 @@ _HOMES = {
     "DataError": "errors",
     "DataWarning": "errors",
     "DependenceDescription": "pooling.dependence_description",
+    "ExceedanceResult": "pooling.exceedance_results",
     "GlmmResult": "pooling.count_results",
     "Interval": "pooling.intervals",
     "JointMode": "pooling.bayes_models",
@@ -213,11 +230,14 @@ _HOMES = {
     "PosteriorSummary": "pooling.bayes_models",
     "RecoveredCounts": "effects.counts",
     "Review": "records.catalog",
+    "RobustVarianceResult": "pooling.robust_rve",
+    "RobustWald": "pooling.robust_wald",
     "SamplingCovariance": "pooling.covariance",
     "Shrinkage": "pooling.bayes_models",
     "SkewnessTest": "effects.moments",
     "SubgroupAnalysisResult": "pooling.subgroups",
     "TwoByTwo": "effects.counts",
+    "WildBootstrapTest": "pooling.robust_tests",
     "WorkingModel": "pooling.robust",
     "adjust_p_values": "pooling.multiplicity",
     "apply_overrides": "records.overrides",
@@ -266,11 +286,13 @@ _HOMES = {
     "peto": "pooling.counts",
     "pool_outcomes": "pooling.outcomes",
     "pretest_posttest_control": "effects.change",
+    "profile_plot": "plots.profile",
     "raw_sd_from_change": "effects.change",
     "read_outcomes": "records.csvfile",
     "recover_counts": "effects.counts",
     "reproduce": "reproduction.run",
     "rhodes": "pooling.empirical_priors",
+    "robust_variance_estimation": "pooling.robust_rve",
     "sampling_covariance": "pooling.dependence",
     "save_figure": "plots.style",
     "sd_from_interval": "effects.intervals",
@@ -308,6 +330,7 @@ __all__ = [
     "DataError",
     "DataWarning",
     "DependenceDescription",
+    "ExceedanceResult",
     "GlmmResult",
     "Interval",
     "JointMode",
@@ -328,11 +351,14 @@ __all__ = [
     "PosteriorSummary",
     "RecoveredCounts",
     "Review",
+    "RobustVarianceResult",
+    "RobustWald",
     "SamplingCovariance",
     "Shrinkage",
     "SkewnessTest",
     "SubgroupAnalysisResult",
     "TwoByTwo",
+    "WildBootstrapTest",
     "WorkingModel",
     "__version__",
     "adjust_p_values",
@@ -382,11 +408,13 @@ __all__ = [
     "peto",
     "pool_outcomes",
     "pretest_posttest_control",
+    "profile_plot",
     "raw_sd_from_change",
     "read_outcomes",
     "recover_counts",
     "reproduce",
     "rhodes",
+    "robust_variance_estimation",
     "sampling_covariance",
     "save_figure",
     "sd_from_interval",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from metapeer.errors import DataError, DataWarning, MetapeerError
+from metapeer.errors import DataError, DataWarning, Fault, MetapeerError
 from metapeer.pooling.covariance import SamplingCovariance
 from metapeer.pooling.definiteness import definiteness_faults
 from metapeer.pooling.dependence import read_covariance
@@ -85,7 +85,7 @@ def average_within_trial(
     """
     if (rho is None) == (V is None):
         raise MetapeerError("give either rho, one correlation for all, or V, the covariance of the sampling errors")
-    if rho is not None and not 0.0 <= rho <= 1.0:
+    if rho is not None and (isinstance(rho, bool) or not isinstance(rho, int | float | np.number) or not 0 <= rho <= 1):
         raise MetapeerError(f"rho {rho!r} is not a correlation between 0 and 1")
     columns = [by] if isinstance(by, str) else list(by)
     absent = [column for column in ["study_id", *columns] if column not in data]
@@ -97,6 +97,13 @@ def average_within_trial(
     effects = read_effects(data)
     rows = effects.data
     assert rows is not None  # noqa: S101  a table was given
+    nameless = [
+        Fault(row=label, column="study_id", message="is empty; the trial must be known to average within it")
+        for label, study in zip(effects.labels, rows["study_id"], strict=True)
+        if pd.isna(study) or not str(study).strip()
+    ]
+    if nameless:
+        raise DataError(str(data.attrs.get("source", "the table")), nameless)
     indices = rows.groupby(columns, sort=False, dropna=False).indices.values()
     groups = [np.asarray(positions, dtype=np.intp) for positions in indices]
     merged = {name: _merge(name, rows[name], groups) for name in rows.columns.astype(str)}

@@ -6,9 +6,10 @@ collapses; the corrections guard against that in three ways.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metapeer.errors import ChoiceError
+from metapeer.pooling.higher_order import bartlett_factor, skovgaard
 from metapeer.pooling.intervals import Interval, normal_quantile, t_quantile, two_sided_p
 from metapeer.pooling.mean_intervals import (
     fixed_weight_se,
@@ -17,9 +18,10 @@ from metapeer.pooling.mean_intervals import (
     mean_likelihood_interval,
     mean_likelihood_p,
 )
+from metapeer.pooling.sign_flips import sign_flips
 from metapeer.pooling.weighted import FloatArray
 
-__all__ = ["CI_METHODS", "FIXED_WEIGHTS", "Inference", "infer", "infer_specially"]
+__all__ = ["CI_METHODS", "FIXED_WEIGHTS", "GOES_WITH", "Inference", "infer", "infer_specially"]
 
 CI_WORDS = {
     "z": "normal",
@@ -32,10 +34,15 @@ CI_WORDS = {
     "HC": "Henmi-Copas",
     "IVhet": "IVhet",
     "PL": "profile likelihood",
+    "PL_B": "profile likelihood, Bartlett's correction",
+    "PL_S": "profile likelihood, Skovgaard's correction",
+    "perm": "sign flips",
 }
 CI_METHODS = tuple(CI_WORDS)
 FIXED_WEIGHTS = ("HC", "IVhet")
 """Methods that keep the estimate and weights of a common effect."""
+GOES_WITH = {"KR": "REML", "HC": "DL", "IVhet": "DL", "PL": "ML", "PL_B": "ML", "PL_S": "ML", "perm": "DL"}
+"""Methods that need more than an estimate and its standard error, and the one estimator of tau2 each goes with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +179,7 @@ def infer_specially(
         Its estimator.
     classic_se : float
         ``1 / sqrt(sum(w))``.
-    method : {"KR", "HC", "IVhet", "PL"}
+    method : {"KR", "HC", "IVhet", "PL", "PL_B", "PL_S", "perm"}
         What to make.
     level : float
         Confidence level.
@@ -180,7 +187,8 @@ def infer_specially(
     Returns
     -------
     Inference
-        The p value of "PL" is that of its likelihood-ratio test; Henmi and Copas give none, so it is NaN.
+        The p value of "PL", "PL_B", "PL_S" and "perm" is that of the test they invert; Henmi and Copas give none, so it
+        is NaN. Where Skovgaard's correction is not defined the method is "PL", which is what was done.
 
     Raises
     ------
@@ -197,7 +205,7 @@ def infer_specially(
     >>> found.ci.method
     'Kenward-Roger, t, 1.945 df'
     """
-    needed = {"KR": "REML", "HC": "DL", "IVhet": "DL", "PL": "ML"}[method]
+    needed = GOES_WITH[method]
     if tau2_method != needed:
         raise ChoiceError(f"ci_method {method!r} goes with tau2_method {needed!r}, not {tau2_method!r}")
     if method == "KR":
@@ -211,6 +219,17 @@ def infer_specially(
         half = henmi_copas(yi, vi, level) * se
         interval = Interval(estimate - half, estimate + half, level, "Henmi-Copas")
         return Inference(se, interval, estimate / se, None, math.nan, "HC")
-    p_value = mean_likelihood_p(yi, vi)
+    statistic = estimate / classic_se
+    if method == "perm":
+        flips = sign_flips(yi, vi, level)
+        return Inference(classic_se, flips.ci, statistic, None, flips.p_value, "perm")
+    if method == "PL_B":
+        factor = bartlett_factor(vi, tau2)
+        words = f"profile likelihood (ML), Bartlett's factor {factor:.4g}"
+        interval = replace(mean_likelihood_interval(yi, vi, level, factor=factor), method=words)
+        return Inference(classic_se, interval, statistic, None, mean_likelihood_p(yi, vi, factor=factor), "PL_B")
+    corrected = skovgaard(yi, vi, level) if method == "PL_S" else None
+    if corrected is not None:
+        return Inference(classic_se, corrected.ci, statistic, None, corrected.p_value, "PL_S")
     interval = mean_likelihood_interval(yi, vi, level)
-    return Inference(classic_se, interval, estimate / classic_se, None, p_value, "PL")
+    return Inference(classic_se, interval, statistic, None, mean_likelihood_p(yi, vi), "PL")

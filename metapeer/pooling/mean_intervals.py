@@ -25,6 +25,7 @@ __all__ = [
     "mean_likelihood_interval",
     "mean_likelihood_p",
     "sign_flip_p",
+    "tau2_known_mean",
 ]
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -182,7 +183,7 @@ def henmi_copas(yi: FloatArray, vi: FloatArray, level: float) -> float:
     return float(pivot) * spread
 
 
-def mean_likelihood_interval(yi: FloatArray, vi: FloatArray, level: float) -> Interval:
+def mean_likelihood_interval(yi: FloatArray, vi: FloatArray, level: float, *, factor: float = 1.0) -> Interval:
     """Profile-likelihood interval for the pooled effect, tau2 maximised out.
 
     Parameters
@@ -191,6 +192,8 @@ def mean_likelihood_interval(yi: FloatArray, vi: FloatArray, level: float) -> In
         Effects and their sampling variances.
     level : float
         Confidence level.
+    factor : float, default 1.0
+        What the likelihood-ratio statistic is divided by, such as Bartlett's factor.
 
     Returns
     -------
@@ -212,7 +215,7 @@ def mean_likelihood_interval(yi: FloatArray, vi: FloatArray, level: float) -> In
     tau2 = maximise(yi, vi, restricted=False).tau2
     w = 1.0 / (vi + tau2)
     centre = float(w.dot(yi)) / total(w)
-    bar = chi2_quantile(1.0 - level, 1)
+    bar = factor * chi2_quantile(1.0 - level, 1)
     se = 1.0 / math.sqrt(total(w))
     ends = []
     for side in (-1.0, 1.0):
@@ -238,14 +241,30 @@ def _likelihood_ratio(yi: FloatArray, vi: FloatArray, mu: float, tau2_free: floa
     best = -float(np.log(w).sum()) + float((w * residuals).dot(residuals))
     # With the mean known the likelihood of tau2 is that of a model without coefficients.
     deviations = yi - mu
-    tau2 = _tau2_known_mean(deviations, vi)
+    tau2 = tau2_known_mean(deviations, vi)
     total_variance = vi + tau2
     held = float(np.log(total_variance).sum()) + float((deviations * deviations / total_variance).sum())
     return held - best
 
 
-def _tau2_known_mean(deviations: FloatArray, vi: FloatArray) -> float:
-    """ML estimate of tau2 when the mean is known: the best of all points where the score changes sign."""
+def tau2_known_mean(deviations: FloatArray, vi: FloatArray) -> float:
+    """ML estimate of tau2 when the mean is known: the best of all points where the score changes sign.
+
+    Parameters
+    ----------
+    deviations, vi : array of shape (k,)
+        Effects less the mean, and their sampling variances.
+
+    Returns
+    -------
+    float
+        tau2, never negative.
+
+    Examples
+    --------
+    >>> round(tau2_known_mean(np.array([-0.3, -0.1, 0.4]), np.full(3, 0.02)), 4)
+    0.0667
+    """
     from scipy.optimize import brentq
 
     squares = deviations * deviations
@@ -271,13 +290,15 @@ def _tau2_known_mean(deviations: FloatArray, vi: FloatArray) -> float:
     return min(candidates, key=cost)
 
 
-def mean_likelihood_p(yi: FloatArray, vi: FloatArray) -> float:
+def mean_likelihood_p(yi: FloatArray, vi: FloatArray, *, factor: float = 1.0) -> float:
     """Likelihood-ratio test that the pooled effect is zero.
 
     Parameters
     ----------
     yi, vi : array of shape (k,)
         Effects and their sampling variances.
+    factor : float, default 1.0
+        What the statistic is divided by, such as Bartlett's factor.
 
     Returns
     -------
@@ -290,7 +311,7 @@ def mean_likelihood_p(yi: FloatArray, vi: FloatArray) -> float:
     0.077
     """
     ratio = _likelihood_ratio(yi, vi, 0.0, maximise(yi, vi, restricted=False).tau2)
-    return chi2_tail(max(0.0, ratio), 1)
+    return chi2_tail(max(0.0, ratio) / factor, 1)
 
 
 def sign_flip_p(yi: FloatArray, vi: FloatArray, *, tau2_method: str, largest: int = 16) -> float:

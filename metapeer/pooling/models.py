@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
@@ -14,7 +15,7 @@ from metapeer.effects.measures import find_measure
 from metapeer.errors import ChoiceError, DataError, DataWarning, Fault, MetapeerError, check_choice
 from metapeer.formatting import count
 from metapeer.pooling.heterogeneity import Heterogeneity, cochran_q, h2_from_tau2, i2_from_h2, i2_test_based
-from metapeer.pooling.inference import CI_METHODS, FIXED_WEIGHTS, Inference, infer, infer_specially
+from metapeer.pooling.inference import CI_METHODS, FIXED_WEIGHTS, GOES_WITH, Inference, infer, infer_specially
 from metapeer.pooling.intervals import Interval, check_level, normal_quantile
 from metapeer.pooling.prediction import PREDICTION_METHODS, nnf_prediction_interval, prediction_interval
 from metapeer.pooling.presets import PRESETS
@@ -33,12 +34,15 @@ __all__ = [
     "meta_options",
     "pool",
     "read_effects",
+    "refuse_without_tau2",
     "tell_dependence",
 ]
 
 Model = Literal["random", "common"]
 MODELS = ("random", "common")
 COMMON_CI_METHODS = ("z", "t")
+LARGEST = 1e60
+"""Effects beyond it, or standard errors beyond it or below its inverse, would overflow once raised to powers."""
 DISAGREEMENT = 25.0
 """Points of I² by which estimators of tau² may differ unremarked: the width of Higgins et al.'s (2003) bands."""
 
@@ -171,17 +175,23 @@ def _faults_of_values(
 
     `empty` is what to say of a missing number, where that is an empty cell.
     """
-    if np.isfinite(yi).all() and np.isfinite(vi).all() and vi.min(initial=1.0) > 0:
-        return []
+    least, most = (1.0 / LARGEST**2, LARGEST**2) if spread == "vi" else (1.0 / LARGEST, LARGEST)
+    if np.abs(yi).max(initial=0.0) <= LARGEST and vi.min(initial=1.0) >= least and vi.max(initial=1.0) <= most:
+        return []  # a NaN makes every comparison false
     what = {"vi": "sampling variance", "sei": "standard error"}[spread]
     faults = []
-    for i in np.flatnonzero(~np.isfinite(yi) | ~np.isfinite(vi) | ~(vi > 0)).tolist():
+    for i in np.flatnonzero(~(np.abs(yi) <= LARGEST) | ~((vi >= least) & (vi <= most))).tolist():
         row, line = names[i], None if lines is None else int(lines[i])
         if not np.isfinite(yi[i]):
             message = empty if empty and np.isnan(yi[i]) else f"{yi[i]} is not an effect; give a finite number"
             faults.append(Fault(column="yi", message=message, row=row, line=line))
+        elif abs(yi[i]) > LARGEST:
+            faults.append(Fault(column="yi", message=f"{yi[i]:g} is too large to compute with", row=row, line=line))
         if not (np.isfinite(vi[i]) and vi[i] > 0):
             message = empty if empty and np.isnan(vi[i]) else f"{vi[i]:g} is not a {what}; it must be finite and > 0"
+            faults.append(Fault(column=spread, message=message, row=row, line=line))
+        elif not least <= vi[i] <= most:
+            message = f"{vi[i]:g} is too {'small' if vi[i] < least else 'large'} a {what} to compute with"
             faults.append(Fault(column=spread, message=message, row=row, line=line))
     return faults
 
@@ -226,7 +236,7 @@ def _row_names(frame: pd.DataFrame) -> list[str]:
     for column in ("comparison", "outcome", "instrument", "timepoint_months", "row_id"):
         if len(set(names)) == len(names):
             break
-        repeated = {name for name in names if names.count(name) > 1}
+        repeated = {name for name, times in Counter(names).items() if times > 1}
         names = [
             f"{name}, {more}" if name in repeated and more and more not in name else name
             for name, more in zip(names, _text(frame, column), strict=True)
@@ -579,6 +589,23 @@ def _tell_collapse(found: Inference, hk_q: float, level: float, vi: FloatArray, 
         )
 
 
+def _tell_limits(found: Inference, asked: str, tau2: float, k: int, notes: Notes) -> None:
+    """Warn where an interval is not what was asked for, or rests on an expansion that supposes a tau2 above 0."""
+    if asked == "PL_S" and found.method != asked:
+        where = "is estimated as 0, where" if tau2 == 0 else f"is estimated as {tau2:.3g}, so near to 0 that"
+        notes.doubt(
+            f"tau² {where} Skovgaard's correction is not defined: the interval is the profile-likelihood interval "
+            "without it, which is too narrow when the effects do vary; compare ci_method='HK' or 'PL_B'"
+        )
+    if asked == "PL_B" and tau2 == 0:
+        notes.say("tau² is estimated as 0, where Bartlett's factor has no proof; it is computed there all the same")
+    if asked == "perm" and math.isinf(found.ci.width):
+        notes.doubt(
+            f"{count(k, 'study', 'studies')} are too few for sign flips at this level: with 2^{k} patterns no p value "
+            f"is below {2.0 ** (1 - k):.4g}, so that no effect is rejected and the interval is the whole line"
+        )
+
+
 class MetaOptions(TypedDict):
     """The options that `meta_analysis` and `subgroup_analysis` share, checked."""
 
@@ -591,13 +618,39 @@ class MetaOptions(TypedDict):
     preset: str
 
 
+def refuse_without_tau2(model: str, **options: str | None) -> None:
+    """Refuse options that would have no effect, for they are about the variation that a common effect has not.
+
+    Parameters
+    ----------
+    model : str
+        As in `meta_analysis`.
+    **options
+        Name to value; None where the option was left out.
+
+    Raises
+    ------
+    ChoiceError
+        If the model is that of a common effect and an option was given.
+
+    Examples
+    --------
+    >>> refuse_without_tau2("common", tau2_method=None, preset="meta")
+    Traceback (most recent call last):
+    metapeer.errors.ChoiceError: preset has no effect with model='common', which has no tau²; leave it out
+    """
+    for name, value in options.items():
+        if model == "common" and value is not None:
+            raise ChoiceError(f"{name} has no effect with model='common', which has no tau²; leave it out")
+
+
 def meta_options(
     *,
     model: str,
     tau2_method: str | None = None,
     ci_method: str | None = None,
     prediction_method: str | None = None,
-    tau2_ci_method: str = "QP",
+    tau2_ci_method: str | None = None,
     level: float = 0.95,
     preset: str | None = None,
 ) -> MetaOptions:
@@ -611,7 +664,7 @@ def meta_options(
     Returns
     -------
     MetaOptions
-        With `tau2_method` and `ci_method` filled in.
+        With `tau2_method`, `ci_method` and `tau2_ci_method` filled in.
 
     Raises
     ------
@@ -621,22 +674,26 @@ def meta_options(
         If `level` is not between 0 and 1.
     """
     check_choice("model", model, MODELS)
+    refuse_without_tau2(
+        model,
+        tau2_method=tau2_method,
+        prediction_method=prediction_method,
+        tau2_ci_method=tau2_ci_method,
+        preset=preset,
+    )
     if preset:
         defaults = PRESETS[check_choice("preset", preset, PRESETS)]
-        if model == "random":
-            tau2_method = tau2_method or defaults.tau2_method
-            ci_method = ci_method or defaults.ci_method
-            prediction_method = prediction_method or defaults.prediction_method
+        tau2_method = tau2_method or defaults.tau2_method
+        ci_method = ci_method or defaults.ci_method
+        prediction_method = prediction_method or defaults.prediction_method
     if prediction_method is not None:
         check_choice("prediction_method", prediction_method, PREDICTION_METHODS)
-        if model == "common":
-            raise ChoiceError("prediction_method has no effect under a common effect; leave it out")
     return {
         "model": model,
         "tau2_method": check_choice("tau2_method", tau2_method or "REML", TAU2_METHODS),
         "ci_method": _choose_ci_method(model, ci_method),
         "prediction_method": prediction_method,
-        "tau2_ci_method": check_choice("tau2_ci_method", tau2_ci_method, TAU2_CI_METHODS),
+        "tau2_ci_method": check_choice("tau2_ci_method", tau2_ci_method or "QP", TAU2_CI_METHODS),
         "level": check_level(level),
         "preset": preset or "",
     }
@@ -726,7 +783,7 @@ def _pool_random(
     if ci_method in FIXED_WEIGHTS:
         w = 1.0 / vi
         estimate, _, _ = _weighted_mean(yi, w)
-    if ci_method in ("KR", "PL", *FIXED_WEIGHTS):
+    if ci_method in GOES_WITH:
         found = infer_specially(
             yi,
             vi,
@@ -763,6 +820,7 @@ def _pool_random(
         if tau2_ci.empty:
             notes.say(f"the {tau2_ci.method} set for tau² is empty: the effects agree better than any tau² ≥ 0 allows")
     _tell_collapse(found, hk_q, level, vi, notes)
+    _tell_limits(found, ci_method, tau2.tau2, k, notes)
     if prediction is None:
         notes.say(f"no prediction interval: {asked} has no degrees of freedom with {k} studies")
     elif k < 5:
@@ -797,7 +855,7 @@ def meta_analysis(
     tau2_method: str | None = None,
     ci_method: str | None = None,
     prediction_method: str | None = None,
-    tau2_ci_method: str = "QP",
+    tau2_ci_method: str | None = None,
     level: float = 0.95,
     preset: str | None = None,
 ) -> MetaAnalysisResult:
@@ -821,14 +879,16 @@ def meta_analysis(
         GENQ, GENQM, DLIT, SJIT or BM (Bayes modal).
     ci_method : str, optional
         Interval of the pooled effect: z, t, HK (Hartung-Knapp), HK_se, HK_ci, HK_IQWiG6, KR (Kenward-Roger, with REML),
-        PL (profile likelihood, with ML), HC (Henmi-Copas, with DL) or IVhet (with DL); the last two keep the estimate
-        of a common effect. Default HK under random effects, z under a common effect.
+        PL (profile likelihood, with ML), PL_B and PL_S (the same with Bartlett's or Skovgaard's correction for few
+        studies), perm (sign flips, with DL; for six studies or more at 95%), HC (Henmi-Copas, with DL) or IVhet (with
+        DL); the last two keep the estimate of a common effect. Default HK under random effects, z under a common
+        effect.
     prediction_method : str, optional
         Prediction interval: V, HTS, HK, HK-PR, KR, KR-PR, NNF or S. By default t with the degrees of freedom and
         standard error of the confidence interval.
-    tau2_ci_method : str, default "QP"
-        Interval of tau2, from which that of I² follows: QP (Q-profile), J (Jackson), BJ (Biggerstaff-Jackson), PL
-        (profile likelihood), Wald, Wald.log, Wald.sqrt or boot (parametric bootstrap).
+    tau2_ci_method : str, optional
+        Interval of tau2, from which that of I² follows: QP (Q-profile; the default), J (Jackson), BJ
+        (Biggerstaff-Jackson), PL (profile likelihood), Wald, Wald.log, Wald.sqrt or boot (parametric bootstrap).
     level : float, default 0.95
         Level of every interval.
     preset : str, optional
@@ -844,13 +904,14 @@ def meta_analysis(
     DataError
         If the table or the arrays cannot be pooled; every fault is listed.
     ChoiceError
-        If an option is unknown.
+        If an option is unknown, or has no effect with the others: under a common effect those about tau2.
 
     Warns
     -----
     DataWarning
-        If one trial contributes several effects, if the Hartung-Knapp interval collapses, or if the likelihood of
-        tau2 has several maxima.
+        If one trial contributes several effects, if the Hartung-Knapp interval collapses, if the likelihood of tau2
+        has several maxima, if tau2 is too near to 0 for Skovgaard's correction, or if studies are too few for sign
+        flips.
 
     References
     ----------

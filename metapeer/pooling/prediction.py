@@ -217,5 +217,8 @@ def probability_beyond(threshold: float, *, estimate: float, tau2: float, se: fl
     >>> round(probability_beyond(0.0, estimate=0.2, tau2=0.04, se=0.0, df=None), 4)
     0.8413
     """
-    distance = (estimate - threshold) / math.sqrt(tau2 + se**2)
+    spread = math.sqrt(tau2 + se**2)
+    if spread == 0.0:  # all effects agree exactly: the new one is known, and at the threshold itself as likely as not
+        return 0.5 if estimate == threshold else float(estimate > threshold)
+    distance = (estimate - threshold) / spread
     return float(ndtr(distance) if df is None else stdtr(df, distance))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from metapeer.pooling.exceedance_results import ExceedanceResult
+
 __all__ = ["MetaAnalysisResult", "measure_of"]
 
 
@@ -200,6 +202,109 @@ class MetaAnalysisResult(Printable):
             vi=self.vi,
         )
         return probability_beyond(threshold, estimate=self.estimate, tau2=self.tau2, se=se, df=df)
+
+    def exceedance(
+        self, threshold: float, *, direction: str = "above", method: str = "PL", level: float | None = None
+    ) -> "ExceedanceResult":
+        """Estimate what share of true effects lies beyond a threshold, with a confidence interval.
+
+        Parameters
+        ----------
+        threshold : float
+            In the units of the pooled effects (log for ratios: ``math.log(0.8)``).
+        direction : {"above", "below"}, default "above"
+            On which side of it.
+        method : {"PL", "delta", "delta.logit"}, default "PL"
+            Interval by profile likelihood, restricted unless tau2 was estimated by ML, or by the delta method on the
+            scale of the share or of its logit, which is poor with few studies and near 0 and 1.
+        level : float, optional
+            Confidence level; the result's own when left out.
+
+        Returns
+        -------
+        ExceedanceResult
+            The share that the estimates amount to, its interval, and beside it the probability for a new study.
+
+        Raises
+        ------
+        ChoiceError
+            If an option makes no sense.
+        MetapeerError
+            If there is one study or one common effect, or the interval cannot be made; the message says what can.
+
+        References
+        ----------
+        Mathur & VanderWeele (2019), Stat Med 38:1336-1342; Hardy & Thompson (1996), Stat Med 15:619-629.
+
+        Examples
+        --------
+        >>> from metapeer import meta_analysis
+        >>> fit = meta_analysis(yi=[0.1, 0.3, 0.35, 0.65, 0.45, 0.15], vi=[0.03, 0.03, 0.05, 0.01, 0.05, 0.02])
+        >>> found = fit.exceedance(0.4)
+        >>> round(found.estimate, 2), round(found.ci.low, 2), round(found.ci.high, 2)
+        (0.38, 0.05, 0.82)
+        """
+        from metapeer.pooling.exceedance_results import exceedance_of_fit
+
+        return exceedance_of_fit(self, threshold, direction=direction, method=method, level=level)
+
+    def tau2_profile(self, *, points: int = 201, level: float | None = None) -> pd.DataFrame:
+        """Follow the likelihood of tau2, with every maximum, the estimate, and the ends of the likelihood's interval.
+
+        Parameters
+        ----------
+        points : int, default 201
+            Of the curve.
+        level : float, optional
+            Level of the interval; the result's own when left out.
+
+        Returns
+        -------
+        DataFrame
+            ``tau2``, ``log_likelihood``, ``drop`` below the highest, ``kind`` ("curve", "maximum", "local maximum",
+            "limit", "estimate"), ``likelihood`` ("ML" when tau2 was estimated by it, otherwise "REML") and ``level``.
+
+        Raises
+        ------
+        MetapeerError
+            If tau2 was not estimated from these studies.
+
+        Examples
+        --------
+        >>> from metapeer import meta_analysis
+        >>> fit = meta_analysis(yi=[0.1, 0.3, 0.35, 0.65, 0.45, 0.15], vi=[0.03, 0.03, 0.05, 0.01, 0.05, 0.02])
+        >>> table = fit.tau2_profile()
+        >>> table.loc[table["kind"] == "limit", ["tau2", "drop"]].round(3).values.tolist()
+        [[0.002, 1.921], [0.226, 1.921]]
+        """
+        from metapeer.pooling.tau2_profile_table import profile_of_fit
+
+        return profile_of_fit(self, points=points, level=level)
+
+    def plot_tau2_profile(
+        self, ax: "Axes | None" = None, *, points: int = 201, level: float | None = None, **options: Any
+    ) -> "Figure":
+        """Draw the likelihood of tau2.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure when left out.
+        points : int, default 201
+            Of the curve.
+        level : float, optional
+            Level of the interval; the result's own when left out.
+        **options
+            Anything that `profile_plot` takes.
+
+        Returns
+        -------
+        Figure
+            The figure drawn on; save it with `save_figure`.
+        """
+        from metapeer.pooling.tau2_profile_table import draw_tau2_profile
+
+        return draw_tau2_profile(self, points=points, level=level, ax=ax, **options)
 
     def studies(self) -> pd.DataFrame:
         """List the pooled rows with their intervals and weights.

@@ -12,7 +12,16 @@ from scipy.special import fdtrc
 from metapeer.errors import ChoiceError, DataError, MetapeerError, check_choice
 from metapeer.formatting import Printable, TextTable, count, format_interval, format_level, format_number, format_p
 from metapeer.pooling.intervals import chi2_tail
-from metapeer.pooling.models import Effects, MetaOptions, Model, Notes, meta_options, pool, read_effects
+from metapeer.pooling.models import (
+    Effects,
+    MetaOptions,
+    Model,
+    Notes,
+    meta_options,
+    pool,
+    read_effects,
+    refuse_without_tau2,
+)
 from metapeer.pooling.results import MetaAnalysisResult, measure_of
 from metapeer.pooling.tau2 import Tau2Estimate, estimate_tau2
 from metapeer.pooling.weighted import coefficients
@@ -267,7 +276,7 @@ def subgroup_analysis(
     tau2_method: str | None = None,
     ci_method: str | None = None,
     prediction_method: str | None = None,
-    tau2_ci_method: str = "QP",
+    tau2_ci_method: str | None = None,
     level: float = 0.95,
     preset: str | None = None,
 ) -> SubgroupAnalysisResult:
@@ -296,8 +305,8 @@ def subgroup_analysis(
     DataError
         If the table cannot be pooled; every fault is listed.
     ChoiceError
-        If an option is unknown, or does not go with a common tau2: Kenward-Roger, profile likelihood, Henmi-Copas,
-        IVhet and NNF estimate tau2 anew.
+        If an option is unknown, or does not go with a common tau2: Kenward-Roger, the profile likelihoods, sign flips,
+        Henmi-Copas, IVhet and NNF estimate tau2 anew. If one has no effect, as those about tau2 under a common effect.
 
     Warns
     -----
@@ -318,7 +327,7 @@ def subgroup_analysis(
     (0.6, 12.0, 1.0, 0.0005)
     """
     columns = (by,) if isinstance(by, str) else tuple(by)
-    check_choice("tau2", tau2, TAU2_SHARING)
+    refuse_without_tau2(model, tau2=None if check_choice("tau2", tau2, TAU2_SHARING) == "separate" else tau2)
     options = meta_options(
         model=model,
         tau2_method=tau2_method,
@@ -353,7 +362,7 @@ def subgroup_analysis(
     notes = Notes()
     shared: Tau2Estimate | None = None
     X = np.array([[float(name == level_name) for level_name in levels] for name in names])
-    if tau2 == "common" and model == "random":
+    if tau2 == "common":
         _check_shared(options)
         if len(names) <= len(levels):
             raise DataError("the table", ["a common tau² needs at least one subgroup with two studies"])

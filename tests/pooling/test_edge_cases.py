@@ -2,6 +2,7 @@
 """Data that trip meta-analysis software, each as a literal case with the right answer written out."""
 
 import math
+import re
 import tracemalloc
 import warnings
 from fractions import Fraction
@@ -12,6 +13,7 @@ import pytest
 
 from metapeer.errors import ChoiceError, DataError, DataWarning, MetapeerError
 from metapeer.pooling.models import meta_analysis
+from metapeer.pooling.regression_models import meta_regression
 from metapeer.pooling.subgroups import subgroup_analysis
 from metapeer.pooling.tau2 import TAU2_METHODS, estimate_tau2
 
@@ -357,11 +359,32 @@ def test_an_unknown_option_is_refused_by_name(option, value):
         meta_analysis(**TRIO, **{option: value})
 
 
-def test_a_common_effect_refuses_options_that_would_do_nothing():
-    with pytest.raises(MetapeerError):
+ABOUT_TAU2 = {"tau2_method": "REML", "tau2_ci_method": "QP", "prediction_method": "V", "preset": "meta"}
+
+
+@pytest.mark.parametrize("option", ABOUT_TAU2)
+def test_a_common_effect_refuses_options_that_would_do_nothing(option):
+    # Even the default: what has no effect is not to be asked for.
+    chosen = {option: ABOUT_TAU2[option]}
+    table = table_of(list("aabb"), [0.1, 0.5, 0.2, 0.4], [0.02, 0.03, 0.04, 0.02]).assign(year=[1, 2, 3, 5])
+    with pytest.raises(ChoiceError, match=f"^{option} has no effect"):
+        meta_analysis(**TRIO, model="common", **chosen)
+    with pytest.raises(ChoiceError, match=f"^{option} has no effect"):
+        subgroup_analysis(table, by="level", model="common", **chosen)
+    if option.startswith("tau2"):
+        with pytest.raises(ChoiceError, match=f"^{option} has no effect"):
+            meta_regression(table, moderators="year", model="common", **chosen)
+
+
+def test_a_common_effect_has_no_hartung_knapp_interval():
+    with pytest.raises(ChoiceError, match="random-effects"):
         meta_analysis(**TRIO, model="common", ci_method="HK")
-    with pytest.raises(MetapeerError):
-        meta_analysis(**TRIO, model="common", prediction_method="V")
+
+
+def test_subgroups_with_a_common_effect_have_no_tau2_to_share():
+    table = table_of(list("aabb"), [0.1, 0.5, 0.2, 0.4], [0.02, 0.03, 0.04, 0.02])
+    with pytest.raises(ChoiceError, match=r"^tau2 has no effect"):
+        subgroup_analysis(table, by="level", model="common", tau2="common")
 
 
 # Duplicates, and what a result lets one do
@@ -550,7 +573,10 @@ def test_the_test_between_subgroups_does_not_depend_on_their_order_or_unit(tau2)
             assert other.p_value == pytest.approx(found.p_value, rel=1e-8)
 
 
-@pytest.mark.parametrize(("tau2_method", "ci_method"), [("REML", "KR"), ("ML", "PL"), ("DL", "HC"), ("DL", "IVhet")])
+ANEW = [("REML", "KR"), ("ML", "PL"), ("ML", "PL_B"), ("DL", "perm"), ("DL", "HC"), ("DL", "IVhet")]
+
+
+@pytest.mark.parametrize(("tau2_method", "ci_method"), ANEW)
 def test_an_interval_that_estimates_tau2_anew_is_refused_beside_a_common_tau2(tau2_method, ci_method):
     table = pd.DataFrame({"yi": [0.1, 0.3, 0.2, 0.5], "vi": [0.02] * 4, "g": list("aabb")})
     with pytest.raises(ChoiceError, match="does not go with tau2='common'"):
@@ -575,3 +601,23 @@ def test_a_tau2_shared_by_subgroups_is_not_held_against_the_estimators_of_one():
     table = pd.DataFrame({"yi": [0.1, 0.1, 0.1, 0.0, 2.0, 4.0], "vi": [0.05] * 6, "g": list("aaabbb")})
     found = subgroup_analysis(table, by="g", tau2="common")
     assert not any("disagree" in note for note in found["a"].notes)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"yi": [0.2, 0.3], "vi": [1e200, 1.0]}, "too large a sampling variance to compute with"),
+        ({"yi": [0.2, 0.3], "vi": [1e-300, 1.0]}, "too small a sampling variance to compute with"),
+        ({"yi": [0.2, 0.3], "sei": [1e-70, 1.0]}, "too small a standard error to compute with"),
+        ({"yi": [1e70, 0.3], "vi": [1.0, 1.0]}, "1e+70 is too large to compute with"),
+    ],
+)
+def test_numbers_that_would_overflow_are_refused(given, said):
+    with pytest.raises(DataError, match=re.escape(said)):
+        meta_analysis(**given)
+
+
+def test_effects_that_agree_exactly_leave_no_doubt_of_the_next_one():
+    with pytest.warns(DataWarning, match="Hartung-Knapp"):
+        fit = meta_analysis(yi=[0.25, 0.25, 0.25], vi=[0.1, 0.1, 0.1])
+    assert [fit.probability_above(c) for c in (0.0, 0.25, 0.5)] == [1.0, 0.5, 0.0]

@@ -40,8 +40,9 @@ def test_what_could_not_be_verified_is_said():
     assert not any("not verified" in note for note in meta_analysis(**EFFECTS, preset="metafor").notes)
 
 
-def test_a_preset_leaves_a_common_effect_alone():
-    assert meta_analysis(**EFFECTS, model="common", preset="revman5").ci_method == "z"
+def test_a_preset_is_refused_under_a_common_effect_where_it_would_do_nothing():
+    with pytest.raises(ChoiceError, match="preset has no effect with model='common'"):
+        meta_analysis(**EFFECTS, model="common", preset="revman5")
 
 
 def test_an_unknown_preset_is_refused():
