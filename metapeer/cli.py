@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import metapeer as mp
+from metapeer.command_bayes import BayesOptions, bayes_table
 from metapeer.command_building import command
+from metapeer.command_counts import CountOptions, pool_counts
 from metapeer.command_input import find_effects, pool_effects, pooling_choices
 from metapeer.command_options import (
     BY,
@@ -20,6 +22,7 @@ from metapeer.command_options import (
     option,
 )
 from metapeer.command_output import check_output, echo, frame_tables, show_result, to_plain
+from metapeer.command_regress import RegressionOptions, regress_table
 from metapeer.errors import ChoiceError, MetapeerError, check_choice
 
 if TYPE_CHECKING:
@@ -179,6 +182,41 @@ def subgroup(
     found = pool_effects(effects, known | choices, by, notes_shown=not output.as_csv)
     assert isinstance(found, mp.SubgroupAnalysisResult)  # noqa: S101  by is not empty
     show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
+
+
+@command(app, epilog="Example: metapeer regress trials.csv --moderator year")
+def regress(
+    table: Table, rows: RowOptions, effect: EffectOptions, regression: RegressionOptions, output: Output
+) -> None:
+    """Ask how the effects of a table depend on moderators.
+
+    Arm 1 is peer support, arm 2 the comparison.
+    """
+    check_output(output)
+    fit = regress_table(table, rows, effect, regression, notes_shown=not output.as_csv)
+    show_result(output, words=fit.text_tables, everything=lambda: fit, numbers=fit.to_frame)
+
+
+@command(app, epilog="Example: metapeer bayes trials.csv --tau-prior 'half_normal(0.3)'")
+def bayes(table: Table, rows: RowOptions, effect: EffectOptions, priors: BayesOptions, output: Output) -> None:
+    """Pool the effects of a table under priors.
+
+    Arm 1 is peer support, arm 2 the comparison.
+    """
+    check_output(output)
+    fit = bayes_table(table, rows, effect, priors, notes_shown=not output.as_csv)
+    show_result(output, words=fit.text_tables, everything=lambda: fit, numbers=fit.to_frame)
+
+
+@command(app, epilog="Example: metapeer counts events.csv --method GLMM --glmm CM.EL")
+def counts(table: Table, rows: RowOptions, counting: CountOptions, output: Output) -> None:
+    """Pool the events of a table as counts, without an effect for each trial.
+
+    Arm 1 is peer support, arm 2 the comparison.
+    """
+    check_output(output)
+    fit = pool_counts(table, rows, counting, notes_shown=not output.as_csv)
+    show_result(output, words=fit.text_tables, everything=lambda: fit, numbers=fit.to_frame)
 
 
 @command(app, epilog="Example: metapeer forest trials.csv --by format --output forest.pdf")

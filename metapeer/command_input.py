@@ -1,20 +1,33 @@
 """From the TABLE that was named to what is pooled: its rows, those that were asked for, and their effects."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import metapeer as mp
-from metapeer.command_options import OPTION_NAMES, EffectOptions, Model, PoolingOptions, RowOptions, Sharing
-from metapeer.errors import ChoiceError, DataWarning, MetapeerError
+from metapeer.command_options import OPTION_NAMES, EffectOptions, Given, Model, RowOptions, Sharing
+from metapeer.errors import ChoiceError, DataError, DataWarning, Fault, MetapeerError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["find_effects", "pool_effects", "pooling_choices"]
+__all__ = [
+    "LARGEST",
+    "doubts_told_once",
+    "find_column",
+    "find_effects",
+    "find_rows",
+    "number_or_word",
+    "pool_effects",
+    "pooling_choices",
+    "row_effects",
+]
+
+LARGEST = 1e50  # the fifth power of a number, and its inverse, still are numbers
 
 
 def _did_you_mean(value: str, known: Sequence[str]) -> str:
@@ -22,7 +35,28 @@ def _did_you_mean(value: str, known: Sequence[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
-def _column(frame: "pd.DataFrame", name: str, option: str) -> "pd.Series[Any]":
+def find_column(frame: "pd.DataFrame", name: str, option: str) -> "pd.Series[Any]":
+    """Find a column that an option names.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The table.
+    name : str
+        What was typed.
+    option : str
+        Where it was typed.
+
+    Returns
+    -------
+    Series
+        The column.
+
+    Raises
+    ------
+    MetapeerError
+        If there is none of that name.
+    """
     known = [str(column) for column in frame.columns]
     if name not in known:
         raise MetapeerError(
@@ -59,7 +93,7 @@ def _keep(frame: "pd.DataFrame", condition: str) -> "pd.Series[bool]":
     name, equals, listed = condition.partition("=")
     if not equals:
         raise MetapeerError(f"--where {condition!r}: write COLUMN=VALUE, such as format=group")
-    column = _column(frame, name.removesuffix("!").strip(), "--where")
+    column = find_column(frame, name.removesuffix("!").strip(), "--where")
     cells = column.map(lambda cell: "" if pd.isna(cell) else f"{cell:.15g}" if isinstance(cell, float) else str(cell))
     known = sorted(cells.unique().tolist())
     wanted = [value.strip() for value in listed.split("|")]
@@ -83,7 +117,26 @@ def _number_text(text: str) -> str:
         return text
 
 
-def _rows(table: str, options: RowOptions) -> "pd.DataFrame":
+def find_rows(table: str, options: RowOptions) -> "pd.DataFrame":
+    """Find the rows that were asked for.
+
+    Parameters
+    ----------
+    table : str
+        A file, a data set or a folder like one.
+    options : RowOptions
+        Which of its rows.
+
+    Returns
+    -------
+    DataFrame
+        As the file has them.
+
+    Raises
+    ------
+    MetapeerError
+        If a column or value does not exist.
+    """
     whole = _read(table, options.given("where"))
     kept = whole
     for condition in options.where or ():
@@ -121,9 +174,38 @@ def find_effects(
     MetapeerError
         If a column or value does not exist, or an option would have no effect.
     """
-    frame = _rows(table, rows)
+    frame = find_rows(table, rows)
     for name in by:
-        _column(frame, name, "--by")
+        find_column(frame, name, "--by")
+    return row_effects(frame, table, options, by)
+
+
+def row_effects(
+    frame: "pd.DataFrame", table: str, options: EffectOptions, by: Sequence[str] = ()
+) -> "tuple[pd.DataFrame, dict[str, Any]]":
+    """Give rows their effects, as the file has them or computed.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `find_rows`.
+    table : str
+        What to call it.
+    options, by
+        As in `find_effects`.
+
+    Returns
+    -------
+    frame : DataFrame
+        The rows with ``yi`` and its error.
+    known : dict
+        What else is known of the effects: arguments for pooling.
+
+    Raises
+    ------
+    MetapeerError
+        If an option would have no effect.
+    """
     known: dict[str, Any] = {}
     if "yi" in frame and {"vi", "sei"} & set(frame.columns):
         known = {"measure": options.measure} if options.measure else {}
@@ -136,34 +218,62 @@ def find_effects(
     else:
         choices = options.given("average")
         if "add" in choices:
-            choices["add"] = _number_or_word(choices["add"])
+            choices["add"] = number_or_word(choices["add"])
         frame = mp.effect_size(frame, **choices)
+    _refuse_extremes(frame)
     if options.average is not None:
         frame = mp.average_within_trial(frame, rho=options.average, by=["study_id", *by])
     return frame, known
 
 
-def _number_or_word(text: str) -> float | str:
+def _refuse_extremes(frame: "pd.DataFrame") -> None:
+    """Refuse effects whose powers no computer holds; only a slip can have made them."""
+    faults = []
+    for column in ("yi", "vi", "sei"):
+        if column not in frame:
+            continue
+        size = frame[column].abs()
+        beyond = (size > LARGEST) | ((size < 1 / LARGEST) & (size > 0) & (column != "yi"))
+        for name, value in zip(frame.loc[beyond, "study_id"], frame.loc[beyond, column], strict=True):
+            message = f"{value:g} is too {'large' if abs(value) > 1 else 'small'} to compute with; mend or scale it"
+            faults.append(Fault(row=str(name), column=column, message=message))
+    if faults:
+        raise DataError(str(frame.attrs.get("source", "the table")), faults)
+
+
+def number_or_word(text: str) -> float | str:
+    """Read a number where there is one.
+
+    Parameters
+    ----------
+    text : str
+        What was typed.
+
+    Returns
+    -------
+    float or str
+        The number, or the text as it is.
+    """
     try:
         return float(text)
     except ValueError:
         return text
 
 
-def pooling_choices(options: PoolingOptions, tau2: Sharing | None = None) -> dict[str, Any]:
+def pooling_choices(options: Given, tau2: Sharing | None = None) -> dict[str, Any]:
     """Collect what to pass on to pooling; an option that could have no effect is refused.
 
     Parameters
     ----------
-    options : PoolingOptions
-        What was typed.
+    options : Given
+        What was typed, with a model.
     tau2 : Sharing, optional
         Whether subgroups share a between-study variance, where that was typed.
 
     Returns
     -------
     dict
-        Arguments of `meta_analysis` or `subgroup_analysis`.
+        Arguments of `meta_analysis`, `subgroup_analysis` or `meta_regression`.
 
     Raises
     ------
@@ -171,11 +281,31 @@ def pooling_choices(options: PoolingOptions, tau2: Sharing | None = None) -> dic
         If an option has no effect with the others.
     """
     choices: dict[str, Any] = options.given() | ({} if tau2 is None else {"tau2": tau2})
-    if options.model == Model.common:
+    if choices.get("model") == Model.common:
         for name in ("tau2_method", "prediction_method", "tau2_ci_method", "preset", "tau2"):
             if name in choices:
                 raise ChoiceError(f"{name} has no effect with --model common, which has no tau²; leave it out")
     return {name: value.value if isinstance(value, StrEnum) else value for name, value in choices.items()}
+
+
+@contextmanager
+def doubts_told_once(*, notes_shown: bool) -> Iterator[None]:
+    """Silence the warnings that say the same as the notes of a result, where those are printed.
+
+    Parameters
+    ----------
+    notes_shown : bool
+        Whether they are.
+
+    Yields
+    ------
+    None
+        While the result is computed.
+    """
+    with warnings.catch_warnings():
+        if notes_shown:
+            warnings.simplefilter("ignore", DataWarning)
+        yield
 
 
 def pool_effects(
@@ -199,7 +329,5 @@ def pool_effects(
     MetaAnalysisResult or SubgroupAnalysisResult
         The latter where subgroups were asked for.
     """
-    with warnings.catch_warnings():
-        if notes_shown:
-            warnings.simplefilter("ignore", DataWarning)
+    with doubts_told_once(notes_shown=notes_shown):
         return mp.subgroup_analysis(effects, by=by, **choices) if by else mp.meta_analysis(effects, **choices)

@@ -13,12 +13,16 @@ __all__ = [
     "AsJson",
     "EffectOptions",
     "Given",
+    "Level",
     "Model",
+    "ModelChoice",
     "Output",
     "PoolingOptions",
     "RowOptions",
     "Sharing",
     "Table",
+    "Tau2CiMethod",
+    "Tau2Method",
     "Tau2Sharing",
     "as_typed",
     "option",
@@ -192,28 +196,46 @@ class EffectOptions(Given):
     ] = None
 
 
+ModelChoice = Annotated[
+    Model | None,
+    option(
+        "--model",
+        group="Pooling",
+        text="Do true effects vary between trials (random; default), or is there one (common)?",
+    ),
+]
+Tau2Method = Annotated[
+    str | None,
+    option(
+        "--tau2-method",
+        group="Pooling",
+        metavar="CODE",
+        text="How tau², the variance between trials, is estimated: REML (default), ML, DL, PM, PMM, EB, HE, HS, "
+        "HSk, SJ, SJIT, DL2, CA2, DLIT, GENQ, GENQM or BM.",
+    ),
+]
+Tau2CiMethod = Annotated[
+    str | None,
+    option(
+        "--tau2-ci-method",
+        group="Pooling",
+        metavar="CODE",
+        text="Interval of tau², from which that of I² follows: QP (Q-profile; default), J, BJ, PL, Wald, Wald.log, "
+        "Wald.sqrt or boot.",
+    ),
+]
+Level = Annotated[
+    float | None,
+    option("--level", group="Pooling", metavar="NUMBER", text="Level of every interval; 0.95 by default."),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolingOptions(Given):
     """How effects are pooled."""
 
-    model: Annotated[
-        Model | None,
-        option(
-            "--model",
-            group="Pooling",
-            text="Do true effects vary between trials (random; default), or is there one (common)?",
-        ),
-    ] = None
-    tau2_method: Annotated[
-        str | None,
-        option(
-            "--tau2-method",
-            group="Pooling",
-            metavar="CODE",
-            text="How tau², the variance between trials, is estimated: REML (default), ML, DL, PM, PMM, EB, HE, HS, "
-            "HSk, SJ, SJIT, DL2, CA2, DLIT, GENQ, GENQM or BM.",
-        ),
-    ] = None
+    model: ModelChoice = None
+    tau2_method: Tau2Method = None
     ci_method: Annotated[
         str | None,
         option(
@@ -221,8 +243,8 @@ class PoolingOptions(Given):
             group="Pooling",
             metavar="CODE",
             text="Confidence interval: HK (Hartung-Knapp; default), HK_se, HK_ci, HK_IQWiG6, KR (Kenward-Roger), PL "
-            "(profile likelihood, with --tau2-method ML), HC (Henmi-Copas) or IVhet (both with DL), t or z. For a "
-            "common effect z (default) or t.",
+            "(profile likelihood), PL_B or PL_S (the same, corrected for few trials; all with --tau2-method ML), perm "
+            "(sign flips), HC (Henmi-Copas) or IVhet (all with DL), t or z. For a common effect z (default) or t.",
         ),
     ] = None
     prediction_method: Annotated[
@@ -235,16 +257,7 @@ class PoolingOptions(Given):
             "interval, KR with a Kenward-Roger interval, otherwise V.",
         ),
     ] = None
-    tau2_ci_method: Annotated[
-        str | None,
-        option(
-            "--tau2-ci-method",
-            group="Pooling",
-            metavar="CODE",
-            text="Interval of tau², from which that of I² follows: QP (Q-profile; default), J, BJ, PL, Wald, Wald.log, "
-            "Wald.sqrt or boot.",
-        ),
-    ] = None
+    tau2_ci_method: Tau2CiMethod = None
     preset: Annotated[
         str | None,
         option(
@@ -255,10 +268,7 @@ class PoolingOptions(Given):
             "overrides them.",
         ),
     ] = None
-    level: Annotated[
-        float | None,
-        option("--level", group="Pooling", metavar="NUMBER", text="Level of every interval; 0.95 by default."),
-    ] = None
+    level: Level = None
 
 
 AsJson = Annotated[bool, option("--json", group="Output", text="Print JSON, with everything there is.")]
@@ -290,11 +300,22 @@ Tau2Sharing = Annotated[
 ]
 
 
+# Of one command alone, where it alone declares them.
+_OWN = ("formula", "reference", "tau_prior", "mu_prior", "method", "glmm", "coding", "correct")
 OPTION_NAMES = {
     field.name: "--" + field.name.replace("_", "-")
     for group in (RowOptions, EffectOptions, PoolingOptions)
     for field in fields(group)
 } | {"tau2": "--tau2", "rho": "--average", "by": "--by", "suffix": "--output suffix", "dataset": "data set"}
+OPTION_NAMES |= {name: "--" + name.replace("_", "-") for name in _OWN} | {"moderators": "--moderator"}
+
+# What the library advises, and what to type for it.
+_CALLS = {
+    "beta_binomial_meta_analysis": "--method BB",
+    "effect_size": "metapeer pool",
+    "glmm_meta_analysis": "--method GLMM",
+    "peto": "--method Peto",
+}
 
 
 def as_typed(message: str) -> str:
@@ -316,11 +337,24 @@ def as_typed(message: str) -> str:
     "--ci-method 'HKK' is unknown. Did you mean 'HK'? Known: z, t, HK"
     >>> as_typed("Use orient=True to turn signs, or compare ci_method='HK_se'")
     'Use --orient to turn signs, or compare --ci-method HK_se'
+    >>> as_typed("use effects='common', or effect_size(measure='OR', zero_cells='only0')")
+    'use --model common, or metapeer pool --measure OR --zero-cells only0'
     """
     names = "|".join(sorted(OPTION_NAMES, key=len, reverse=True))
 
     def typed(match: re.Match[str]) -> str:
         return f"{OPTION_NAMES[match[1]]} {match[2] or ''}".strip()
 
-    message = re.sub(rf"(?<![\w(])({names})=(?:True\b|'([^']*)'|)", typed, message)
-    return re.sub(rf"(?:^|(?<=with ))({names})(?= )", lambda match: OPTION_NAMES[match[1]], message)
+    def options(text: str) -> str:
+        return re.sub(rf"(?<![\w(])({names})=(?:True\b|'([^']*)'|)", typed, text)
+
+    def called(match: re.Match[str]) -> str:
+        return f"{_CALLS[match[1]]} {options(match[2].replace(',', ''))}".strip()
+
+    # To glmm_meta_analysis() the model is what --glmm names, and effects are what --model says everywhere else.
+    message = re.sub(r"\bmodel(?=[ =]'(?:UM|CM)\.)", "glmm", message)
+    message = message.replace("effects='common'", "--model common").replace(
+        "drop_double_zero=False", "--keep-double-zero"
+    )
+    message = re.sub(rf"\b({'|'.join(_CALLS)})\(([^()]*)\)(?:, then meta_analysis\(\))?", called, message)
+    return re.sub(rf"(?:^|(?<=with ))({names})(?=[ :])", lambda match: OPTION_NAMES[match[1]], options(message))

@@ -171,6 +171,12 @@ def to_plain(value: object) -> Any:
         return to_plain(_fit(value))
     if isinstance(value, mp.SubgroupAnalysisResult):
         return to_plain(_subgroups(value))
+    if isinstance(value, mp.MetaRegressionResult):
+        return to_plain(_regression(value))
+    if isinstance(value, mp.BayesianMetaAnalysisResult):
+        return to_plain(_posterior(value))
+    if isinstance(value, mp.GlmmResult | mp.BetaBinomialResult):
+        return to_plain(_count_model(value))
     if is_dataclass(value):
         return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
     if hasattr(value, "tolist"):
@@ -180,16 +186,85 @@ def to_plain(value: object) -> Any:
     return str(value)
 
 
+def _studies(frame: "pd.DataFrame", *columns: str) -> "pd.DataFrame":
+    """Names of the studies as far as there are any, and what was computed."""
+    return frame[[*(name for name in ("study_id", "row_id") if name in frame), "label", *columns]]
+
+
+def _row(frame: "pd.DataFrame") -> dict[str, Any]:
+    return {str(name): cell for name, cell in frame.to_dict("records")[0].items()}
+
+
+def _maxima(found: Iterable[tuple[float, float]]) -> list[dict[str, float]]:
+    return [{"tau2": tau2, "lower_by": drop} for tau2, drop in found]
+
+
+def _left_out(excluded: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"label": label, "reason": reason} for label, reason in excluded]
+
+
 def _fit(fit: "mp.MetaAnalysisResult") -> dict[str, Any]:
     """Everything of a meta-analysis: its row, as ``--csv`` has it, and what does not fit into a row."""
-    studies = fit.studies()
-    named = [name for name in ("study_id", "row_id") if name in studies]
-    row: Mapping[Any, Any] = fit.to_frame().to_dict("records")[0]
+    tests: dict[str, Any] = {}
+    if isinstance(fit, mp.MantelHaenszelResult):
+        for name in ("association", "breslow_day", "tarone"):
+            test = getattr(fit, name)
+            tests[name] = test and {part: getattr(test, part) for part in ("statistic", "df", "p_value")}
     return {
-        **row,
-        "other_maxima": [{"tau2": tau2, "lower_by": drop} for tau2, drop in fit.other_maxima],
-        "studies": studies[[*named, "label", "yi", "sei", "ci_low", "ci_high", "weight"]],
-        "not_pooled": [{"label": label, "reason": reason} for label, reason in fit.excluded],
+        **_row(fit.to_frame()),
+        **tests,
+        "other_maxima": _maxima(fit.other_maxima),
+        "studies": _studies(fit.studies(), "yi", "sei", "ci_low", "ci_high", "weight"),
+        "not_pooled": _left_out(fit.excluded),
+        "notes": fit.notes,
+    }
+
+
+def _count_model(fit: "mp.GlmmResult | mp.BetaBinomialResult") -> dict[str, Any]:
+    maxima = {"other_maxima": _maxima(fit.other_maxima)} if isinstance(fit, mp.GlmmResult) else {}
+    return {
+        **_row(fit.to_frame()),
+        **maxima,
+        "studies": _studies(fit.studies(), "yi", "sei", "ci_low", "ci_high"),
+        "not_pooled": _left_out(fit.excluded),
+        "notes": fit.notes,
+    }
+
+
+def _regression(fit: "mp.MetaRegressionResult") -> dict[str, Any]:
+    tau2_ci, i2_ci = (interval or (None, None) for interval in (fit.tau2_ci, fit.I2_ci))
+    names = ("measure", "model", "formula", "k", "trials", "level", "ci_method", "df", "hk_q", "omnibus", "tau2")
+    more = ("tau2_se", "tau2_method", "tau2_without", "R2", "I2", "H2", "QE", "QE_df", "QE_p", "I2_Q", "ML", "REML")
+    computed = {"yi": fit.yi, "sei": fit.vi**0.5, "expected": fit.design.X @ fit.beta, "weight": fit.weights}
+    studies = _studies(fit.data.assign(label=fit.labels, **computed), *computed).to_dict("records")
+    moderators = fit.data[[column.name for column in fit.design.columns]].to_dict("records")
+    return {
+        **{name: getattr(fit, name) for name in names + more},
+        **dict(zip(("tau2_ci_low", "tau2_ci_high", "I2_ci_low", "I2_ci_high"), (*tau2_ci, *i2_ci), strict=True)),
+        "coefficients": fit.to_frame(),
+        "covariance": fit.covariance,
+        "references": fit.references,
+        "other_maxima": _maxima(fit.other_maxima),
+        "positive_favours": fit.positive_favours,
+        "studies": [{**row, "moderators": cells} for row, cells in zip(studies, moderators, strict=True)],
+        "not_used": _left_out(fit.excluded),
+        "notes": fit.notes,
+    }
+
+
+def _posterior(fit: "mp.BayesianMetaAnalysisResult") -> dict[str, Any]:
+    rows: dict[str, dict[Any, Any]] = {row.pop("quantity"): row for row in fit.to_frame().to_dict("records")}
+    shared = ("measure", "scale", "k", "level", "tau_prior", "mu_prior")
+    names = ("bayes_factor_mu", "bayes_factor_tau", "log_marginal_likelihood", "prior_weight")
+    columns = ("yi", "sei", "mean", "sd", "median", "mode", "low", "high", "shortest_low", "shortest_high", "weight")
+    return {
+        **{name: rows["mu"][name] for name in shared},
+        **{name: {key: cell for key, cell in row.items() if key not in shared} for name, row in rows.items()},
+        "joint_mode": fit.joint_mode._asdict(),
+        **{name: getattr(fit, name) for name in names},
+        "positive_favours": fit.positive_favours,
+        "studies": _studies(fit.studies(), *columns),
+        "not_pooled": _left_out(fit.excluded),
         "notes": fit.notes,
     }
 

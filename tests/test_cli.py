@@ -26,11 +26,17 @@ import typer.main
 import metapeer as mp
 from metapeer.__main__ import main
 from metapeer.cli import app
+from metapeer.command_bayes import MU_PRIORS, TAU_PRIORS, read_prior
+from metapeer.command_counts import METHODS
 from metapeer.effects.continuous import SMD_PRESETS, SMD_VARIANCES
 from metapeer.effects.measures import MEASURES
+from metapeer.pooling.counts import CI_METHODS as MH_CI_METHODS
+from metapeer.pooling.counts import MEASURES as MH_MEASURES
+from metapeer.pooling.glmm_models import GLMM_MEASURES, GLMM_MODELS
 from metapeer.pooling.inference import CI_METHODS
 from metapeer.pooling.prediction import PREDICTION_METHODS
 from metapeer.pooling.presets import PRESETS
+from metapeer.pooling.regression import REGRESSION_CI_METHODS
 from metapeer.pooling.tau2 import TAU2_METHODS
 from metapeer.pooling.tau2_intervals import TAU2_CI_METHODS
 
@@ -282,6 +288,314 @@ def test_a_data_set_and_a_folder_like_one_can_be_pooled(run):
     assert run("pool", "smit2023", *where).json["estimate"] == fit.estimate
     folder = str(mp.datasets_root() / "smit2023")
     assert run("pool", folder, *where).json["estimate"] == fit.estimate
+
+
+# Meta-regression
+
+
+DOSES = """study_id,yi,vi,dose,format
+a,0.1,0.02,1,group
+b,0.3,0.03,2,group
+c,0.2,0.04,3.5,one_to_one
+d,0.5,0.05,NA,one_to_one
+e,0.6,0.02,6,mixed
+f,0.4,0.03,7,mixed
+g,0.7,0.03,8,one_to_one
+"""
+
+
+def doses():
+    """The table as a Python user would have it."""
+    return pd.read_csv(io.StringIO(DOSES))
+
+
+@pytest.mark.parametrize(
+    ("typed", "options"),
+    [
+        ("--moderator dose", {"moderators": ["dose"]}),
+        ("--moderator dose --moderator format", {"moderators": ["dose", "format"]}),
+        ("--formula 'dose + I(dose**2)'", {"formula": "dose + I(dose**2)"}),
+        ("--moderator format --reference format=mixed", {"moderators": "format", "reference": {"format": "mixed"}}),
+        ("--moderator dose --model common", {"moderators": "dose", "model": "common"}),
+        (
+            "--moderator dose --tau2-method DL --ci-method t --tau2-ci-method J --level 0.9 --measure RR",
+            {
+                "moderators": "dose",
+                "tau2_method": "DL",
+                "ci_method": "t",
+                "tau2_ci_method": "J",
+                "level": 0.9,
+                "measure": "RR",
+            },
+        ),
+    ],
+)
+def test_regress_gives_the_numbers_of_meta_regression(run, typed, options):
+    Path("doses.csv").write_text(DOSES)
+    fit = mp.meta_regression(doses(), **options)
+    words = shlex.split(typed)
+    found = run("regress", "doses.csv", *words, "--json").json
+    assert [row["coefficient"] for row in found["coefficients"]] == list(fit.names)
+    assert [row["estimate"] for row in found["coefficients"]] == fit.beta.tolist()
+    assert [row["p_value"] for row in found["coefficients"]] == fit.p_value.tolist()
+    assert (found["tau2"], found["tau2_ci_high"]) == (fit.tau2, fit.tau2_ci.high if fit.tau2_ci else None)
+    assert (found["QE"], found["QE_df"], found["QE_p"]) == (fit.QE, fit.QE_df, fit.QE_p)
+    assert found["omnibus"]["p_value"] == fit.omnibus.p_value
+    assert [row["yi"] for row in found["studies"]] == fit.yi.tolist()
+    expected = fit.predict()["estimate"].tolist()
+    assert [row["expected"] for row in found["studies"]] == pytest.approx(expected, rel=1e-12)
+    assert [row["label"] for row in found["not_used"]] == [label for label, _ in fit.excluded]
+    rows = run("regress", "doses.csv", *words, "--csv").csv
+    assert rows["estimate"].tolist() == fit.beta.tolist()
+    assert rows["coefficient"].tolist() == list(fit.names)
+    assert run("regress", "doses.csv", *words).out.split("\n")[2:-3] == fit.summary().split("\n")[2:-2]
+
+
+def test_averaging_keeps_rows_apart_whose_moderators_differ(run):
+    Path("twice.csv").write_text(DOSES + "a,0.9,0.02,1,group\na,0.7,0.02,9,group\n")
+    found = run("regress", "twice.csv", "--moderator", "dose", "--average", "0.5", "--json").json
+    assert [row["moderators"]["dose"] for row in found["studies"] if row["study_id"] == "a"] == [1, 9]
+    assert found["studies"][0]["yi"] == pytest.approx(0.5)
+
+
+def test_a_moderator_with_a_word_among_numbers_is_taken_as_words_with_a_doubt(run):
+    Path("doubtful.csv").write_text(DOSES.replace("a,0.1,0.02,1,", "a,0.1,0.02,2,").replace(",NA,", ",about 6,"))
+    ran = run("regress", "doubtful.csv", "--moderator", "dose")
+    assert "warning: moderator dose: 'about 6' is not a number, so that all its values are taken as words" in ran.err
+    assert run("regress", "means.csv", "--moderator", "year").err == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "says"),
+    [
+        ("", 2, "give either --moderator, once or several times, or --formula"),
+        ("--moderator year --formula year", 2, "give either --moderator"),
+        ("--moderator yaer", 2, "--moderator: there is no column 'yaer'. Did you mean 'year'?"),
+        ("--moderator year --moderator year", 2, "--moderator names year more than once"),
+        ("--moderator year --reference format=group", 2, "'format' is not a moderator"),
+        ("--moderator format --reference format", 2, "write COLUMN=VALUE"),
+        ("--moderator format --reference format=groop", 2, "Did you mean 'group'?"),
+        ("--moderator format --reference format=group --reference format=mixed", 2, "has a reference already"),
+        ("--moderator year --reference year=2014", 2, "year holds numbers"),
+        ("--moderator year --ci-method PL", 2, "--ci-method 'PL' is unknown"),
+        ("--moderator year --model common --tau2-method DL", 2, "no effect with --model common"),
+        ("--formula 'year +'", 2, "--formula 'year +' cannot be read"),
+        ("--formula yaer", 1, "`yaer` is not present"),
+        ("--moderator study_id", 1, "no residual degrees of freedom"),
+        ("--moderator direction --where study_id!=lee2018", 1, "is 'higher_better' in every row"),
+        ("--moderator year --where study_id=lee2018", 1, "1 row cannot carry 2 coefficients"),
+    ],
+)
+def test_a_moderator_that_cannot_be_used_is_told(run, typed, code, says):
+    ran = run("regress", "means.csv", *shlex.split(typed))
+    assert (ran.code, ran.out) == (code, "")
+    assert says in ran.err
+
+
+# Priors
+
+
+@pytest.mark.parametrize(
+    ("typed", "priors"),
+    [
+        ("", {}),
+        ("--tau-prior 'half_cauchy(0.3)'", {"tau_prior": mp.half_cauchy(0.3)}),
+        ("--tau-prior 'half_t(0.5, df=3)' --mu-prior 'normal(0, 1)'", {"tau_prior": mp.half_t(0.5, 3), "mu_prior": 1}),
+        ("--tau-prior 'uniform()'", {"tau_prior": mp.uniform()}),
+        ("--tau-prior 'log_normal(-2.5, 1.7)' --level 0.9", {"tau_prior": mp.log_normal(-2.5, 1.7), "level": 0.9}),
+        ("--tau-prior 'turner()' --measure OR", {"tau_prior": mp.turner(), "measure": "OR"}),
+    ],
+)
+def test_bayes_gives_the_numbers_of_bayesian_meta_analysis(run, typed, priors):
+    if "mu_prior" in priors:
+        priors = {**priors, "mu_prior": mp.normal(0, 1)}
+    fit = mp.bayesian_meta_analysis(mp.read_outcomes("ready.csv"), **priors)
+    words = shlex.split(typed)
+    found = run("bayes", "ready.csv", *words, "--json").json
+    for name in ("mu", "tau", "new_study"):
+        summary = getattr(fit, name)
+        ends = (summary.median, summary.interval.low, summary.shortest.high)
+        assert (found[name]["median"], found[name]["low"], found[name]["shortest_high"]) == ends
+    assert found["bayes_factor_tau"] == (None if np.isnan(fit.bayes_factor_tau) else fit.bayes_factor_tau)
+    assert [row["median"] for row in found["studies"]] == fit.shrinkage.median.tolist()
+    assert (found["tau_prior"], found["joint_mode"]["tau"]) == (fit.tau_prior, fit.joint_mode.tau)
+    assert run("bayes", "ready.csv", *words, "--csv").csv["median"].tolist()[1] == fit.tau.median
+    assert run("bayes", "ready.csv", *words).out == f"{fit.summary()}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["half_normal(0.5)", "half_t(1, df=3)", "lomax(1, shape=2)", "turner('pain', 'non-pharmacological vs control')"],
+)
+def test_a_prior_is_typed_as_it_is_printed(text):
+    assert str(read_prior("--tau-prior", text, TAU_PRIORS)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("half_norml(1)", "--tau-prior 'half_norml' is unknown. Did you mean 'half_normal'?"),
+        ("half_normal", "is not a prior; write one such as 'half_normal(0.5)'"),
+        ("half_normal(-1)", "scale -1 is not a number > 0"),
+        ("half_normal(1, 2)", "half_normal takes scale, each once"),
+        ("half_normal(scale=1, scale=2)", "is not a prior"),
+        ("half_t(1)", "half_t takes scale, df; df is missing"),
+        ("half_normal(1/2)", "write plain numbers"),
+        ("half_normal(__import__('os'))", "write plain numbers"),
+        ("half_normal(*[1])", "write plain numbers"),
+        ("half_normal(**{'scale': 1})", "each once"),
+        ("half_normal(1e300)", "too large to compute with"),
+        ("os.getcwd()", "is not a prior"),
+        ("(" * 5000, "is not a prior"),
+        ("\0", "is not a prior"),
+        ("", "is not a prior"),
+        ("normal(0, 1)", "'normal' is unknown"),
+        ("turner('pain')", "comparison is missing"),
+    ],
+)
+def test_what_is_no_prior_is_refused_and_nothing_of_it_is_run(run, text, says):
+    ran = run("bayes", "ready.csv", "--tau-prior", text)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err or (says == "is not a prior" and "each once" in ran.err)
+
+
+def test_every_prior_that_the_help_names_is_one():
+    text = next(param.help for param in COMMANDS["bayes"].params if param.name == "tau_prior")
+    assert set(re.findall(r"(\w+)\(", text)) == set(TAU_PRIORS)
+    assert {type(read_prior("--mu-prior", "normal(0, 1)", MU_PRIORS))} == {type(mp.normal(0, 1))}
+
+
+def test_units_without_a_default_prior_need_one(run):
+    ran = run("bayes", "means.csv", "--measure", "MD", "--where", "direction=higher_better")
+    assert ran.code == 2
+    assert "--tau-prior has no default for MD" in ran.err
+
+
+# Counts
+
+
+@pytest.mark.parametrize(
+    ("typed", "fitted"),
+    [
+        ("", mp.mantel_haenszel),
+        ("--measure RR --level 0.9", lambda data: mp.mantel_haenszel(data, measure="RR", level=0.9)),
+        ("--measure RD --variance Sato", lambda data: mp.mantel_haenszel(data, measure="RD", variance="Sato")),
+        (
+            "--model random --ci-method HK --zero-cells only0 --add TACC --correct",
+            lambda data: mp.mantel_haenszel(
+                data, model="random", ci_method="HK", zero_cells="only0", add="TACC", correct=True
+            ),
+        ),
+        ("--method Peto", mp.peto),
+        ("--method GLMM", mp.glmm_meta_analysis),
+        (
+            "--method GLMM --glmm UM.RS --drop-double-zero --coding 1 --ci-method t",
+            lambda data: mp.glmm_meta_analysis(data, model="UM.RS", drop_double_zero=True, coding=1, ci_method="t"),
+        ),
+        (
+            "--method GLMM --glmm CM.EL --model common",
+            lambda data: mp.glmm_meta_analysis(data, model="CM.EL", effects="common"),
+        ),
+        (
+            "--method GLMM --glmm CM.AL --prediction-method S",
+            lambda data: mp.glmm_meta_analysis(data, model="CM.AL", prediction_method="S"),
+        ),
+        ("--method BB --measure RR", lambda data: mp.beta_binomial_meta_analysis(data, measure="RR")),
+    ],
+)
+def test_counts_gives_the_numbers_of_each_method(run, typed, fitted):
+    fit = fitted(mp.read_outcomes("events.csv"))
+    words = shlex.split(typed)
+    found = run("counts", "events.csv", *words, "--json").json
+    assert (found["estimate"], found["se"], found["k"]) == (fit.estimate, fit.se, fit.k)
+    assert (found["ci_low"], found["ci_high"]) == tuple(fit.ci)
+    assert [row["label"] for row in found["not_pooled"]] == [label for label, _ in fit.excluded]
+    assert [row["yi"] for row in found["studies"]] == fit.yi.tolist()
+    if isinstance(fit, mp.MantelHaenszelResult):
+        assert found["association"]["p_value"] == fit.association.p_value
+        assert (found["tarone"] is None) == (fit.measure != "OR")
+    row = run("counts", "events.csv", *words, "--csv").csv.iloc[0]
+    assert (row["estimate"], row["p_value"]) == (fit.estimate, fit.p_value)
+    assert run("counts", "events.csv", *words).out == f"{fit.summary()}\n"
+
+
+def test_counts_of_rates_and_of_one_group_are_pooled(run):
+    Path("rates.csv").write_text("study_id,events1,time1,events2,time2\na,1,10,2,10\nb,3,10,9,10.5\nc,4,5,1,5.5\n")
+    Path("one.csv").write_text("study_id,events,total\na,1,10\nb,3,10\nc,2,15\n")
+    rates, one = mp.read_outcomes("rates.csv"), mp.read_outcomes("one.csv")
+    expected = mp.mantel_haenszel(rates, measure="IRD").estimate
+    assert run("counts", "rates.csv", "--measure", "IRD", "--json").json["estimate"] == expected
+    expected = mp.glmm_meta_analysis(one, measure="PLO").estimate
+    assert run("counts", "one.csv", "--method", "GLMM", "--measure", "PLO", "--json").json["estimate"] == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("--method Mantel", "--method 'Mantel' is unknown"),
+        ("--measure XX", "--measure 'XX' is unknown. Known: OR, RR, RD, IRR, IRD, PLO, IRLN"),
+        ("--measure PLO", "--measure 'PLO' goes with --method GLMM, not MH"),
+        ("--method GLMM --measure RR", "--measure 'RR' goes with --method MH or BB, not GLMM"),
+        ("--method Peto --model common", "--model has no effect with --method Peto"),
+        ("--glmm CM.EL", "--glmm has no effect with --method MH"),
+        ("--method GLMM --glmm CM", "--glmm 'CM' is unknown"),
+        ("--method GLMM --measure PLO --glmm UM.FS", "--glmm has no effect on PLO"),
+        ("--method GLMM --measure IRR --glmm CM.AL", "--glmm 'CM.AL' has no meaning for IRR"),
+        ("--method GLMM --coding 0.3", "--coding 0.3 is unknown"),
+        ("--method GLMM --keep-double-zero", "Use --glmm UM.RS, or --method BB"),
+        ("--method BB --add 0.5", "--add has no effect with --method BB"),
+        ("--variance Sato", "--variance has no effect with --measure 'OR'"),
+        ("--ci-method HK", "--ci-method has no effect under a common effect"),
+        ("--add x", "it must be a number of at least 0, or 'TACC'"),
+        ("--average 0.5", "No such option"),
+    ],
+)
+def test_an_option_that_a_method_of_counts_lacks_is_refused(run, typed, says):
+    ran = run("counts", "events.csv", *shlex.split(typed))
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
+
+
+@pytest.mark.parametrize(
+    ("rows", "typed", "says"),
+    [
+        ("a,0,50,0,50\nb,0,50,0,50\n", "", "no counts can be pooled"),
+        ("a,0,50,3,50\nb,0,50,2,50\n", "", "--zero-cells only0 adds a half, --method Peto and --measure RD need no"),
+        ("a,0,50,3,50\nb,0,50,2,50\n", "--method GLMM", "metapeer pool --measure OR --zero-cells only0"),
+        ("a,0,50,3,50\nb,0,50,2,50\n", "--method BB", "pool risk differences: metapeer pool --measure RD\n"),
+        ("a,5,50,3,50\n", "--method GLMM", "use --model common"),
+        ("a,5,50,3,50\n", "--method GLMM --ci-method t --model common", "no degrees of freedom for --ci-method t"),
+        ("a,5,50,3,50\n", "--method BB", "one study does not show how risks vary"),
+        ("a,5,50,3,50\nb,5,5e9,3,50\n", "--method BB", "b, total1: 5e+09 is more than an arm can have"),
+        ("a,five,50,3,50\n", "", "'five' is not a number"),
+        ("a,5.5,50,3,50\n", "", "is not a whole number"),
+    ],
+)
+def test_counts_that_cannot_be_pooled_are_told_in_words_of_the_command_line(run, rows, typed, says):
+    Path("faulty.csv").write_text(f"study_id,events1,total1,events2,total2\n{rows}")
+    ran = run("counts", "faulty.csv", *typed.split())
+    assert (ran.code, ran.out) == (1, "")
+    assert says in ran.err
+
+
+def test_the_methods_of_counts_have_the_measures_of_the_library(run):
+    assert METHODS["MH"][0] == MH_MEASURES
+    assert METHODS["GLMM"][0] == GLMM_MEASURES
+    plain = run("counts", "events.csv", "--json").out
+    named = "--method MH --measure OR --model common --zero-cells none --add 0.5 --ci-method z --level 0.95"
+    assert run("counts", "events.csv", *named.split(), "--json").out == plain
+    plain = run("counts", "events.csv", "--method", "GLMM", "--json").out
+    named = "--glmm UM.FS --coding 0.5 --model random --ci-method z --prediction-method V --measure OR"
+    assert run("counts", "events.csv", "--method", "GLMM", *named.split(), "--json").out == plain
+
+
+@pytest.mark.parametrize("command", ["pool", "regress", "bayes"])
+@pytest.mark.parametrize(("yi", "vi"), [("1e300", "1"), ("1", "1e300"), ("1", "1e-300"), ("-1e60", "1")])
+def test_numbers_beyond_what_can_be_computed_with_are_refused(run, command, yi, vi):
+    Path("wild.csv").write_text(f"{READY}z,{yi},{vi},low\n")
+    ran = run(command, "wild.csv", *(("--moderator", "dose") if command == "regress" else ()))
+    assert (ran.code, ran.out) == (1, "")
+    assert re.search(r"z, [yv]i: \S+ is too (large|small) to compute with", ran.err)
 
 
 # Ready-made effects
@@ -547,9 +861,9 @@ def test_forest_writes_a_picture(run, suffix):
 # The help
 
 
-def words_of_help(option):
+def words_of_help(option, command="pool"):
     """The words that describe an option."""
-    text = next(param.help for param in COMMANDS["pool"].params if param.name == option)
+    text = next(param.help for param in COMMANDS[command].params if param.name == option)
     return set(re.findall(r"\w+(?:[.-]\w+)*", text))
 
 
@@ -569,6 +883,25 @@ def test_the_help_names_every_code_and_no_other(option, known):
     assert known - words == set()
     looks_like_a_code = {word for word in words if re.search(r"^[A-Z]{2}|[_.]", word)}
     assert looks_like_a_code - known - {"ML", "DL"} == set()  # estimators that a ci_method goes with
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "known", "others"),
+    [
+        ("regress", "tau2_method", set(TAU2_METHODS), set()),
+        ("regress", "tau2_ci_method", set(TAU2_CI_METHODS), set()),
+        ("regress", "ci_method", set(REGRESSION_CI_METHODS), set()),
+        ("counts", "glmm", set(GLMM_MODELS), {"GLMM"}),
+        ("counts", "method", set(METHODS), set()),
+        ("counts", "measure", {*MH_MEASURES, *GLMM_MEASURES}, {"GLMM", "BB"}),
+        ("counts", "ci_method", {*MH_CI_METHODS, "t"}, {"GLMM", "BB", "MH"}),
+        ("counts", "prediction_method", {"V", "HTS", "S"}, {"GLMM"}),
+    ],
+)
+def test_the_help_of_the_other_models_names_every_code_and_no_other(command, option, known, others):
+    words = words_of_help(option, command)
+    assert known - words == set()
+    assert {word for word in words if re.search(r"^[A-Z]{2}|[_.]", word)} - known - others == set()
 
 
 def test_the_formulas_of_the_variance_that_the_help_names_are_known():

@@ -302,7 +302,8 @@ class GlmmResult(CountModelResult):
         Likelihood ratio test of tau2 = 0, against half of chi-squared with one degree of freedom; NaN under a common
         effect.
     Q_LRT, Q_LRT_df, Q_LRT_p : float, int, float
-        Likelihood ratio test of one effect against an effect for each study; NaN for random study effects.
+        Likelihood ratio test of one effect against an effect for each study; for random study effects the levels are
+        those of arm 2. NaN where the model with an effect for each study has no maximum.
     Q_Wald, Q_Wald_df, Q_Wald_p : float, int, float
         Its Wald test, without the studies whose own effect is infinite.
     points : int

@@ -15,7 +15,7 @@ from metapeer.pooling.glmm_designs import GlmmModel
 from metapeer.pooling.glmm_likelihood import Binomial, FloatArray, Integral, Poisson, integrate
 from metapeer.pooling.newton import Peak, climb
 
-__all__ = ["GlmmFit", "fit_glmm", "log_likelihood"]
+__all__ = ["GlmmFit", "fit_glmm", "log_likelihood", "study_levels"]
 
 # Log odds and log rates are comparable across subjects, so that fixed starting values serve: standard deviations of
 # 0, 0.2, 0.7 and 2 between studies. The fit from 0 also finds tau2 far below 0.04.
@@ -97,11 +97,11 @@ class _Search:
         values = dict(zip(self.free, x.tolist(), strict=True))
         if self.model.level != "fixed":
             level = np.full(self.model.k, values.get("level", 0.0))
-            found = self._integrate(values, level, self.free)
+            found = self.at(values, level, self.free)
             return float(found.value.sum()), found.gradient.sum(axis=0), found.hessian.sum(axis=0)
         p = len(self.free)
         for _ in range(_LEVEL_STEPS):
-            found = self._integrate(values, self.level, (*self.free, "level"))
+            found = self.at(values, self.level, (*self.free, "level"))
             # The integral is log-concave in the level (Prékopa): Newton's method, its steps held short, arrives.
             curvature = -found.hessian[:, p, p]
             step = found.gradient[:, p] / curvature
@@ -112,7 +112,8 @@ class _Search:
         hessian = found.hessian[:, :p, :p] + cross[:, :, None] * cross[:, None, :] / curvature[:, None, None]
         return float(found.value.sum()), found.gradient[:, :p].sum(axis=0), hessian.sum(axis=0)
 
-    def _integrate(self, values: dict[str, float], level: FloatArray, parameters: Sequence[str]) -> Integral:
+    def at(self, values: dict[str, float], level: FloatArray, parameters: Sequence[str]) -> Integral:
+        """Integrate each study's likelihood at these values and levels."""
         found = integrate(
             self.model.terms,
             mu=values["mu"],
@@ -152,6 +153,30 @@ def log_likelihood(
     values = {"mu": mu, "tau2": tau2, "level": level, "sigma2": sigma2}
     x = np.array([values[name] for name in model.parameters])
     return _Search(model, model.parameters, points)(x)[0]
+
+
+def study_levels(model: GlmmModel, fit: GlmmFit) -> tuple[FloatArray, FloatArray]:
+    """The levels at the maximum of a model in which each study has its own, and what each study tells.
+
+    Parameters
+    ----------
+    model : GlmmModel
+        With fixed levels.
+    fit : GlmmFit
+        From `fit_glmm`.
+
+    Returns
+    -------
+    levels : array of shape (k,)
+        One for each study.
+    information : array of shape (k, 3, 3)
+        Each study's observed information of the mean effect, tau2 and its level.
+    """
+    search = _Search(model, model.parameters, fit.points)
+    search(np.array([fit.mu, fit.tau2]))
+    values = {"mu": fit.mu, "tau2": fit.tau2}
+    found = search.at(values, search.level, (*model.parameters, "level"))
+    return search.level, -found.hessian
 
 
 def _refuse_separation(model: GlmmModel) -> None:

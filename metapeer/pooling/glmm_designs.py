@@ -201,7 +201,7 @@ def heterogeneity(model: GlmmModel, log_likelihood_common: float) -> Heterogenei
     Returns
     -------
     Heterogeneity
-        Both tests; NaN for random study effects, where the saturated model has no closed form.
+        Both tests; NaN for random study effects, which have a saturated model to fit: `random_level_heterogeneity`.
 
     Examples
     --------

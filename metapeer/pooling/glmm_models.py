@@ -12,6 +12,7 @@ from metapeer.pooling.count_data import CountData, read_counts
 from metapeer.pooling.count_results import GlmmResult
 from metapeer.pooling.glmm import GlmmFit, fit_glmm
 from metapeer.pooling.glmm_designs import build_model, heterogeneity
+from metapeer.pooling.glmm_saturated import random_level_heterogeneity
 from metapeer.pooling.heterogeneity import cochran_q, h2_from_tau2, i2_from_h2
 from metapeer.pooling.inference import infer
 from metapeer.pooling.intervals import check_level, chi2_tail
@@ -197,7 +198,8 @@ def glmm_meta_analysis(
     design = build_model(measure, glmm, table.counts, coding=share)
     fit = fit_glmm(design, common=common)
     notes = _notes(table, fit, common)
-    test = heterogeneity(design, fit.log_likelihood_common)
+    tested = random_level_heterogeneity if design.level == "random" else heterogeneity
+    test = tested(design, fit.log_likelihood_common)
     return _result(
         table,
         fit,

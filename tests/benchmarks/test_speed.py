@@ -1,11 +1,14 @@
 """How long the things take that a user waits for, each in a group with its peers where they are installed.
 
-Not part of the test suite; `make bench` runs it and prints the ratios.
+Not part of the test suite; `make bench` runs it and prints the ratios. metafor is timed inside processes of R, and its
+times travel as extra information of that process's own benchmark.
 """
 
+import shutil
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -34,6 +37,7 @@ BCG = np.array(
     dtype=float,
 )
 ROWS = 10_000
+METAFOR = Path(__file__).with_name("metafor_speed.R")
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +141,12 @@ def test_reml_of_a_thousand_pimeta(benchmark):
     timed(benchmark, lambda: pimeta.rma(yi, vi, method="REML"))
 
 
+@pytest.mark.benchmark(group="REML and Hartung-Knapp, k = 1,000")
+def test_fit_of_a_thousand_metapeer(benchmark):
+    yi, vi = many(1_000)
+    assert timed(benchmark, lambda: metapeer.meta_analysis(yi=yi, vi=vi, measure="SMD")).k == 1_000
+
+
 @pytest.mark.benchmark(group="REML, k = 100,000")
 def test_reml_of_a_hundred_thousand_metapeer(benchmark):
     from metapeer.pooling.tau2 import tau2_reml
@@ -168,6 +178,34 @@ def test_effect_size_statsmodels(benchmark, arms):
 
     columns = [arms[f"{name}{arm}"] for arm in (1, 2) for name in ("mean", "sd", "n")]
     timed(benchmark, lambda: effectsize_smd(*columns))
+
+
+def time_in_r(path, effects, rounds, fits):
+    """What the script for R says of these effects: seconds by task, and tau2."""
+    path.write_text("\n".join(" ".join(map(repr, values.tolist())) for values in effects), encoding="ascii")
+    command = ["Rscript", "--vanilla", METAFOR, path, str(rounds), str(fits)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"Rscript has no metafor: {done.stderr.strip().splitlines()[-1]}")
+    return dict(line.split() for line in done.stdout.splitlines())
+
+
+# A matrix of 100,000 by 100,000 numbers, of which metafor builds several, has 80 GB; so it is not asked for that many.
+@pytest.mark.benchmark(group="metafor, processes of R")
+def test_metafor(benchmark, bcg, tmp_path):
+    if shutil.which("Rscript") is None:
+        pytest.skip("there is no Rscript")
+    few, lots = benchmark.pedantic(
+        lambda: (time_in_r(tmp_path / "few", bcg, 20, 20), time_in_r(tmp_path / "lots", many(1_000), 2, 1)), rounds=1
+    )
+    assert float(few["tau2"]) == pytest.approx(0.313243258, abs=1e-5)
+    yi, vi = many(1_000)
+    assert float(lots["tau2"]) == pytest.approx(metapeer.meta_analysis(yi=yi, vi=vi).tau2, abs=1e-5)
+    groups = {"REML and Hartung-Knapp, k = 13": few, "REML and Hartung-Knapp, k = 1,000": lots}
+    benchmark.extra_info["others"] = {
+        group: {f"metafor {times['version']} {task}": float(times[task]) for task in ("rma", "rma_predict_and_confint")}
+        for group, times in groups.items()
+    }
 
 
 @pytest.mark.benchmark(group="metapeer reproduce, all reviews")
