@@ -21,6 +21,7 @@ from metapeer.command_options import (
     Tau2Sharing,
     option,
 )
+from metapeer.command_outcomes import ClassOptions, OutcomeOptions, contrast_table, pool_table
 from metapeer.command_output import check_output, echo, frame_tables, show_result, to_plain
 from metapeer.command_regress import RegressionOptions, regress_table
 from metapeer.errors import ChoiceError, MetapeerError, check_choice
@@ -206,6 +207,35 @@ def bayes(table: Table, rows: RowOptions, effect: EffectOptions, priors: BayesOp
     check_output(output)
     fit = bayes_table(table, rows, effect, priors, notes_shown=not output.as_csv)
     show_result(output, words=fit.text_tables, everything=lambda: fit, numbers=fit.to_frame)
+
+
+@command(app, epilog="Example: metapeer outcomes smit2023 --adjust holm")
+def outcomes(
+    table: Table,
+    rows: RowOptions,
+    effect: EffectOptions,
+    choice: OutcomeOptions,
+    pooling: PoolingOptions,
+    output: Output,
+) -> None:
+    """Pool each outcome of a table by itself, with p values adjusted for their number.
+
+    Arm 1 is peer support, arm 2 the comparison.
+    """
+    check_output(output)
+    found = pool_table(table, rows, effect, choice, pooling, notes_shown=not output.as_csv)
+    show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
+
+
+@command(app, epilog="Example: metapeer classes smit2023 --events-to-smd --arm-sizes equal")
+def classes(table: Table, rows: RowOptions, effect: EffectOptions, choice: ClassOptions, output: Output) -> None:
+    """Ask whether psychosocial outcomes are moved more than clinical ones.
+
+    Trials that report both are compared with themselves. Arm 1 is peer support, arm 2 the comparison.
+    """
+    check_output(output)
+    found = contrast_table(table, rows, effect, choice, notes_shown=not output.as_csv)
+    show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
 
 
 @command(app, epilog="Example: metapeer counts events.csv --method GLMM --glmm CM.EL")

@@ -8,7 +8,8 @@ import pandas as pd
 from metapeer.errors import check_choice
 from metapeer.formatting import format_interval, format_level, format_number, format_p
 from metapeer.plots.forest import forest_plot
-from metapeer.pooling.outcome_classes_models import CLASS_MODELS
+from metapeer.pooling.outcome_classes_cells import CLASS_MODELS, RHO_MODELS
+from metapeer.pooling.outcome_classes_words import ALL, plain
 from metapeer.pooling.outcomes_names import outcome_words
 from metapeer.pooling.results import measure_of
 
@@ -33,7 +34,7 @@ def _line(line: "ClassContrast", kind: str, label: str) -> dict[str, Any]:
         **{name: getattr(line, name) for name in (NUMBERS if kind == "pooled" else NUMBERS[:3])},
         "trials": f"{line.trials} ({line.both})",
         "effect": f"{format_number(line.estimate)} ({format_interval(line.ci_low, line.ci_high)})",
-        "p": format_p(line.p_value),
+        "p": format_p(line.p_value) + ("" if line.trusted else "*"),
     }
 
 
@@ -54,7 +55,7 @@ def contrast_table(found: "OutcomeClassContrast", contrast: str, *, trials: bool
     DataFrame
         As `forest_plot` takes it, with columns ``trials`` (and those with both classes), ``effect`` and ``p`` of text.
     """
-    from metapeer.pooling.outcome_classes_results import ALL, AXES
+    from metapeer.pooling.outcome_classes_results import AXES
 
     rows: list[dict[str, Any]] = []
     for axis, heading in AXES.items():
@@ -70,12 +71,26 @@ def contrast_table(found: "OutcomeClassContrast", contrast: str, *, trials: bool
             )
     frame = pd.DataFrame(rows).reindex(columns=["kind", "label", *NUMBERS, *TEXTS])
     for column in frame.columns:
-        frame[column] = frame[column].astype("float64") if column in NUMBERS else frame[column].fillna("").astype(str)
+        if column in NUMBERS:
+            frame[column] = frame[column].astype("float64")
+        else:
+            frame[column] = ["" if pd.isna(cell) else str(cell) for cell in frame[column]]
     return frame
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _axis_label(found: "OutcomeClassContrast", contrast: str) -> str:
+    """What is subtracted, and on which scale: a difference of ratios is one of their logarithms."""
+    first, second = contrast.split(" minus ", maxsplit=1)
+    words = f"{plain(first)} minus {plain(second)}"
+    if not found.measure:
+        return _capital(words)
+    measure = measure_of(found.measure)
+    scale = "" if measure.scale == "identity" else f" on the {measure.scale} scale"
+    return f"{_capital(measure.name)}{scale}: {words}"
 
 
 def draw_contrasts(
@@ -113,20 +128,30 @@ def draw_contrasts(
     """
     known = list(dict.fromkeys(line.contrast for line in found.lines if line.axis == "main"))
     chosen = known[0] if contrast is None else check_choice("contrast", contrast, known)
-    first, second = chosen.split(" minus ")
+    first = found.classes[0]
+    second = next(name for name in found.classes[1:] if chosen == f"{first} minus {name}")
     level = format_level(found.level)
+    assumed = f"; rho {found.rho:g}" if found.model in RHO_MODELS else ""
     main = next(line for line in found.lines if line.axis == "main" and line.contrast == chosen)
+    own = [line for line in found.lines if line.contrast == chosen and (trials or line.axis != "trial")]
+    remarks = []
+    if any(line.axis == "main" and not math.isnan(line.pi_low) for line in own):
+        remarks.append(
+            f"Lines through diamonds: one outcome of each class in a new trial ({level} prediction interval)."
+        )
+    if any(not (line.trusted or math.isnan(line.estimate)) for line in own):
+        remarks.append("p*: the p value and the interval are not to be trusted.")
     settings: dict[str, Any] = {
         "left": {"label": "Analysis", "trials": "Trials (both)"},
         "right": {"effect": f"Difference ({level} CI)", "p": "p"},
-        "axis_label": f"{_capital(measure_of(found.measure).name)}: {chosen}" if found.measure else _capital(chosen),
-        "favours": (f"Larger on {second.replace('_', ' ')}", f"Larger on {first.replace('_', ' ')}"),
+        "axis_label": _axis_label(found, chosen),
+        "favours": (f"Higher on {plain(second)}", f"Higher on {plain(first)}"),
         "reference": None if math.isnan(main.estimate) else main.estimate,
         "level": found.level,
         "notes": [
-            f"Main analysis: {CLASS_MODELS[found.model]}; rho {found.rho:g}.",
+            f"Main analysis: {CLASS_MODELS[found.model]}{assumed}.",
             "Trials (both): trials, and those that report both classes.",
-            f"Thin lines: difference between one outcome of each class in a new trial ({level} prediction interval).",
+            *remarks,
         ],
     }
     return forest_plot(contrast_table(found, chosen, trials=trials), ax=ax, **(settings | options))

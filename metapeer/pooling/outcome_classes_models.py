@@ -7,162 +7,80 @@ pooled effects of cells.
 import math
 import warnings
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from metapeer.errors import DataError, DataWarning, MetapeerError
+from metapeer.errors import DataWarning, MetapeerError
+from metapeer.formatting import count
+from metapeer.pooling.covariance import SamplingCovariance
 from metapeer.pooling.dependence import sampling_covariance
 from metapeer.pooling.dependent import average_within_trial
 from metapeer.pooling.intervals import t_quantile
 from metapeer.pooling.models import meta_analysis
 from metapeer.pooling.multilevel_models import multilevel_meta_analysis
 from metapeer.pooling.multilevel_results import MultilevelResult
+from metapeer.pooling.outcome_classes_cells import (
+    CELL,
+    CLASS,
+    CLASS_MODELS,
+    FEW,
+    MAXIMA,
+    CellMean,
+    Contrasted,
+    Question,
+    no_answer,
+    one_line,
+    sizes_of,
+)
 from metapeer.pooling.regression_models import meta_regression
-from metapeer.pooling.robust_models import cluster_robust
+from metapeer.pooling.robust_models import working_model_of
+from metapeer.pooling.robust_sandwich import sandwich
 from metapeer.pooling.robust_tests import FEWEST_DF
+from metapeer.pooling.robust_wald import robust_linear
 
 __all__ = ["CELL", "CLASS_MODELS", "CellMean", "Contrasted", "Question", "contrast_cells"]
 
-CELL = "_cell"
-CLASS_MODELS = {
-    "CHE": "correlated and hierarchical effects, cluster-robust CR2",
-    "multivariate": "a random effect for each class in each trial, correlated; cluster-robust CR2",
-    "three_level": "three levels, sampling errors independent; model-based t",
-    "paired": "differences within the trials that report both, REML and Hartung-Knapp",
-    "averaged": "one average for each trial and class, as independent; REML and Hartung-Knapp",
-    "one_row": "the most precise row for each trial and class, as independent; REML and Hartung-Knapp",
-    "independent": "all rows as independent, REML and Hartung-Knapp",
-}
-"""How a contrast is estimated, in words."""
+Sampling = Callable[[], SamplingCovariance]
+
+UNSEEN = 0.01
+"""Share of the variance of a contrast that no residual tells, from which on the reader hears of it."""
+MOSTLY_UNSEEN = 0.5
+"""Where residuals tell less than half of the variance, an interval made from them is one in name only."""
+VANISHED = 1e-6
+"""A standard error below this share of the least that sampling alone makes it (sqrt(vi / k)) is rounding."""
+ROUNDING = 1e-6
+"""Degrees of freedom that rounding may take from a whole number."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellMean:
-    """Pooled effect of one cell.
-
-    Parameters
-    ----------
-    cell : str
-        The cell.
-    estimate, se, df, ci_low, ci_high : float
-        Its pooled effect with its interval.
-    k, trials : int
-        Rows and trials.
-    """
-
-    cell: str
-    estimate: float
-    se: float
-    df: float
-    ci_low: float
-    ci_high: float
-    k: int
-    trials: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contrasted:
-    """A contrast of cells.
-
-    Parameters
-    ----------
-    estimate, se, df, ci_low, ci_high, p_value : float
-        The weighted sum of pooled effects, with its interval and test.
-    pi_low, pi_high : float
-        Where the difference between the true effects of one row of each cell in a new trial may lie; NaN where the
-        model says nothing of it.
-    k, trials, both : int
-        Rows, trials, and trials with rows in cells of weights of both signs.
-    means : tuple of CellMean
-        The pooled effects that were contrasted.
-    note : str
-        What is doubtful; or why there is no estimate.
-    """
-
-    estimate: float
-    se: float
-    df: float
-    ci_low: float
-    ci_high: float
-    p_value: float
-    pi_low: float
-    pi_high: float
-    k: int
-    trials: int
-    both: int
-    means: tuple[CellMean, ...]
-    note: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is contrasted, and what is assumed.
-
-    Parameters
-    ----------
-    weights : mapping of str to float
-        Weight of each cell.
-    rho : float
-        Correlation of the sampling errors of two measurements of the same people.
-    comparisons, arm_sizes : str
-        As in `sampling_covariance`.
-    level : float
-        Of the intervals.
-    within : bool
-        Whether the cells are found within trials, so that a difference within a new trial has a meaning.
-    """
-
-    weights: Mapping[str, float]
-    rho: float
-    comparisons: str
-    arm_sizes: str
-    level: float
-    within: bool
-
-    def ends(self, first: bool) -> list[str]:
-        """Cells of positive weight, or of negative weight.
-
-        Parameters
-        ----------
-        first : bool
-            Which of the two.
-
-        Returns
-        -------
-        list of str
-            The cells.
-        """
-        return [cell for cell, weight in self.weights.items() if (weight > 0) == first]
-
-
-def _named(names: tuple[str, ...], weights: Mapping[str, float]) -> dict[str, float]:
+def _named(weights: Mapping[str, float]) -> dict[str, float]:
     """Coefficients of the cells, by the names that the design gives them."""
-    return {next(name for name in names if name.endswith(f"[{cell}]")): weight for cell, weight in weights.items()}
+    return {f"{CELL}[{cell}]": weight for cell, weight in weights.items()}
 
 
-def _sizes(rows: pd.DataFrame, question: Question) -> tuple[int, int, int]:
-    trials = [set(rows.loc[rows[CELL].isin(question.ends(first)), "study_id"].astype(str)) for first in (True, False)]
-    return len(rows), rows["study_id"].nunique(), len(trials[0] & trials[1])
-
-
-def _means(rows: pd.DataFrame, table: pd.DataFrame, question: Question) -> tuple[CellMean, ...]:
+def _means(rows: pd.DataFrame, table: Mapping[str, Mapping[Hashable, Any]], question: Question) -> tuple[CellMean, ...]:
     found = []
     for cell in question.weights:
-        row = next(row for row in table.to_dict("records") if str(row["coefficient"]).endswith(f"[{cell}]"))
         inside = rows[rows[CELL] == cell]
+        row = table[f"{CELL}[{cell}]"]
         numbers = {name: float(row[name]) for name in ("estimate", "se", "df", "ci_low", "ci_high")}
         found.append(CellMean(cell=cell, k=len(inside), trials=inside["study_id"].nunique(), **numbers))
     return tuple(found)
 
 
 def _put(
-    rows: pd.DataFrame, question: Question, found: Mapping[Hashable, Any], *, spread: float, table: pd.DataFrame | None
+    rows: pd.DataFrame,
+    question: Question,
+    found: Mapping[Hashable, Any],
+    *,
+    spread: float = math.nan,
+    table: Mapping[str, Mapping[Hashable, Any]] | None = None,
+    note: str = "",
 ) -> Contrasted:
     """Make the answer from one row of numbers; `spread` is the variance of the difference in a new trial."""
-    k, trials, both = _sizes(rows, question)
+    k, trials, both = sizes_of(rows, question)
     numbers = {name: float(found[name]) for name in ("estimate", "se", "df", "ci_low", "ci_high", "p_value")}
     df = numbers["df"]
     half = math.nan
@@ -176,7 +94,7 @@ def _put(
         trials=trials,
         both=both,
         means=() if table is None else _means(rows, table, question),
-        note="",
+        note=note,
     )
 
 
@@ -196,30 +114,64 @@ def _new_trial(fit: MultilevelResult, question: Question) -> float:
     return total
 
 
+def _robust(
+    fit: MultilevelResult, question: Question
+) -> tuple[dict[Hashable, Any], dict[str, dict[Hashable, Any]], str]:
+    """The contrast and the cells with CR2 tests, trials as clusters, and what residuals do not tell of the contrast."""
+    safe = sandwich(working_model_of(fit), fit.trial_of, method="CR2")
+    weights = _named(question.weights)
+    L = np.vstack([[weights.get(name, 0.0) for name in fit.names], np.eye(len(fit.names))])
+    tests = robust_linear(safe, L, test="Satterthwaite", level=question.level)
+    columns = {"estimate": tests.estimate, "se": tests.se, "df": tests.df}
+    columns |= {"ci_low": tests.low, "ci_high": tests.high, "p_value": tests.p_value}
+    rows: list[dict[Hashable, Any]] = [{name: values[i] for name, values in columns.items()} for i in range(len(L))]
+    unseen = float(tests.alone[0])
+    note = ""
+    if unseen >= UNSEEN:
+        alone = list(dict.fromkeys(name for name, _ in safe.alone))
+        which = f"trial {alone[0]} alone decides" if len(alone) == 1 else f"single trials ({', '.join(alone)}) decide"
+        note = f"{100 * unseen:.0f}% of the variance is of what {which}, and residuals do not show it"
+    if unseen > MOSTLY_UNSEEN:
+        raise MetapeerError(note)
+    return rows[0], dict(zip(fit.names, rows[1:], strict=True)), note
+
+
 def _multilevel(
     rows: pd.DataFrame,
     question: Question,
     *,
     random: tuple[str, ...],
     struct: str | None = None,
-    dependent: bool = True,
-    robust: bool = True,
+    V: Sampling | None = None,
 ) -> Contrasted:
-    V = None
-    if dependent:
-        V = sampling_covariance(
-            rows,
-            rho=question.rho,
-            comparisons=question.comparisons,  # type: ignore[arg-type]
-            arm_sizes=question.arm_sizes,
-        )
-    fit = multilevel_meta_analysis(rows, random=random, struct=struct, V=V, formula=f"0 + {CELL}", level=question.level)
-    weights = _named(fit.names, question.weights)
-    spread = _new_trial(fit, question)
-    if not robust:
-        return _put(rows, question, fit.contrast(weights).iloc[0].to_dict(), spread=spread, table=fit.to_frame())
-    safe = cluster_robust(fit)
-    return _put(rows, question, safe.contrast(weights).iloc[0].to_dict(), spread=spread, table=safe.to_frame())
+    """Fit a multilevel model and contrast its cells: robustly where V is given, else as the model has it."""
+    _check_size(rows, question)
+    fit = multilevel_meta_analysis(
+        rows,
+        random=random,
+        struct=struct,
+        V=None if V is None else V(),
+        formula=f"0 + {CELL}",
+        level=question.level,
+    )
+    spread = _new_trial(fit, question) if question.within else math.nan
+    if V is not None:
+        contrast, table, note = _robust(fit, question)
+    else:
+        contrast = fit.contrast(_named(question.weights)).iloc[0].to_dict()
+        table, note = _by_coefficient(fit.to_frame()), ""
+    if fit.certificate.other_maxima:
+        note = "; ".join(filter(None, (note, MAXIMA)))
+    return _put(rows, question, contrast, spread=spread, table=table, note=note)
+
+
+def _check_size(rows: pd.DataFrame, question: Question) -> None:
+    if len(rows) <= len(question.weights):
+        raise MetapeerError(f"{count(len(rows), 'effect')} for {len(question.weights)} means leave no residuals")
+
+
+def _by_coefficient(frame: pd.DataFrame) -> dict[str, dict[Hashable, Any]]:
+    return {str(row["coefficient"]): row for row in frame.to_dict("records")}
 
 
 def _nested(rows: pd.DataFrame) -> tuple[str, ...]:
@@ -227,31 +179,36 @@ def _nested(rows: pd.DataFrame) -> tuple[str, ...]:
     return ("~ 1 | study_id/row",) if len(rows) > rows["study_id"].nunique() else ("~ 1 | study_id",)
 
 
-def _che(rows: pd.DataFrame, question: Question) -> Contrasted:
+def _che(rows: pd.DataFrame, question: Question, V: Sampling) -> Contrasted:
+    return _multilevel(rows, question, random=_nested(rows), V=V)
+
+
+def _multivariate(rows: pd.DataFrame, question: Question, V: Sampling) -> Contrasted:
+    kind = CLASS if CLASS in rows else CELL
+    names = list(dict.fromkeys(rows[kind]))
+    if len(names) == 1:
+        return _che(rows, question, V)  # one class has one random effect in each trial
+    if not (rows.groupby("study_id")[kind].nunique() == len(names)).any():
+        raise MetapeerError(
+            f"no trial reports both {' and '.join(names)}, so that their random effects have no correlation to estimate"
+        )
+    random: tuple[str, ...] = (f"~ {kind} | study_id",)
+    if rows.duplicated(["study_id", kind]).any():
+        random += ("~ 1 | row",)  # without such rows it could not be told apart from the effects of classes
+    return _multilevel(rows, question, random=random, struct="UN", V=V)
+
+
+def _three_level(rows: pd.DataFrame, question: Question, _: Sampling) -> Contrasted:
     return _multilevel(rows, question, random=_nested(rows))
 
 
-def _multivariate(rows: pd.DataFrame, question: Question) -> Contrasted:
-    random = (f"~ {CELL} | study_id", "~ 1 | row")
-    return _multilevel(rows, question, random=random, struct="UN")
-
-
-def _three_level(rows: pd.DataFrame, question: Question) -> Contrasted:
-    return _multilevel(rows, question, random=_nested(rows), dependent=False, robust=False)
-
-
-def _paired(rows: pd.DataFrame, question: Question) -> Contrasted:
+def _paired(rows: pd.DataFrame, question: Question, V: Sampling) -> Contrasted:
     """Average each cell within each trial, and pool the weighted sums of the trials that have all cells."""
-    V = sampling_covariance(
-        rows,
-        rho=question.rho,
-        comparisons=question.comparisons,  # type: ignore[arg-type]
-        arm_sizes=question.arm_sizes,
-    )
+    covariance = V()
     yi, cells = rows["yi"].to_numpy(np.float64), rows[CELL].to_numpy()
     differences, variances, names = [], [], []
     used: list[int] = []
-    for trial, found_at in rows.reset_index(drop=True).groupby("study_id", sort=False).indices.items():
+    for trial, found_at in rows.groupby("study_id", sort=False).indices.items():
         positions = np.asarray(found_at, dtype=np.intp)
         own = cells[positions]
         if not all((own == cell).any() for cell in question.weights):
@@ -260,64 +217,63 @@ def _paired(rows: pd.DataFrame, question: Question) -> Contrasted:
         for cell, weight in question.weights.items():
             c[own == cell] = weight / (own == cell).sum()
         differences.append(float(c @ yi[positions]))
-        variances.append(float(c @ V.rows(positions).to_dense() @ c))
+        variances.append(float(c @ covariance.rows(positions).to_dense() @ c))
         names.append(str(trial))
         used += positions.tolist()
     if len(differences) < 2:
-        raise MetapeerError(f"{len(differences)} of the trials report all that is contrasted; two are needed")
+        has = f"{count(len(differences), 'trial')} " + ("reports" if len(differences) == 1 else "report")
+        raise MetapeerError(f"{has} all that is contrasted; two are needed")
     fit = meta_analysis(yi=differences, vi=variances, labels=names, level=question.level)
     found = {"estimate": fit.estimate, "se": fit.se, "df": fit.df, "p_value": fit.p_value}
     found |= {"ci_low": fit.ci.low, "ci_high": fit.ci.high}
     numbers: dict[Hashable, Any] = {name: math.nan if value is None else value for name, value in found.items()}
-    return _put(rows.iloc[sorted(used)], question, numbers, spread=math.nan, table=None)
+    return _put(rows.iloc[sorted(used)], question, numbers)
 
 
-def _as_independent(rows: pd.DataFrame, question: Question) -> Contrasted:
+def _independent(rows: pd.DataFrame, question: Question, _: Sampling) -> Contrasted:
+    _check_size(rows, question)
     fit = meta_regression(rows, formula=f"0 + {CELL}", level=question.level)
-    found = fit.contrast(_named(fit.names, question.weights)).iloc[0].to_dict()
-    return _put(rows, question, found, spread=math.nan, table=fit.to_frame())
+    found = fit.contrast(_named(question.weights)).iloc[0].to_dict()
+    return _put(rows, question, found, table=_by_coefficient(fit.to_frame()))
 
 
-def _averaged(rows: pd.DataFrame, question: Question) -> Contrasted:
-    return _as_independent(average_within_trial(rows, rho=question.rho, by=["study_id", CELL]), question)
+def _averaged(rows: pd.DataFrame, question: Question, V: Sampling) -> Contrasted:
+    return _independent(average_within_trial(rows, rho=question.rho, by=["study_id", CELL]), question, V)
 
 
-def _one_row(rows: pd.DataFrame, question: Question) -> Contrasted:
-    best = rows.reset_index(drop=True).groupby(["study_id", CELL], sort=False)["vi"].idxmin()
-    return _as_independent(rows.reset_index(drop=True).loc[sorted(best)], question)
+def _one_row(rows: pd.DataFrame, question: Question, V: Sampling) -> Contrasted:
+    best = rows.groupby(["study_id", CELL], sort=False)["vi"].idxmin()
+    return _independent(rows.loc[sorted(best)], question, V)
 
 
-_WAYS: dict[str, Callable[[pd.DataFrame, Question], Contrasted]] = {
+_WAYS: dict[str, Callable[[pd.DataFrame, Question, Sampling], Contrasted]] = {
     "CHE": _che,
     "multivariate": _multivariate,
     "three_level": _three_level,
     "paired": _paired,
     "averaged": _averaged,
     "one_row": _one_row,
-    "independent": _as_independent,
+    "independent": _independent,
 }
 
 
-def _nothing(rows: pd.DataFrame, question: Question, note: str) -> Contrasted:
-    k, trials, both = _sizes(rows, question)
-    blank = math.nan
-    return Contrasted(
-        estimate=blank, se=blank, df=blank, ci_low=blank, ci_high=blank, p_value=blank, pi_low=blank, pi_high=blank,
-        k=k, trials=trials, both=both, means=(), note=note,
-    )  # fmt: skip
-
-
-def contrast_cells(rows: pd.DataFrame, question: Question, *, model: str) -> Contrasted:
+def contrast_cells(
+    rows: pd.DataFrame, question: Question, *, model: str, V: SamplingCovariance | Sampling | None = None
+) -> Contrasted:
     """Contrast cells by one of the ways of `CLASS_MODELS`.
 
     Parameters
     ----------
     rows : DataFrame
         Effects with ``study_id``, ``yi``, ``vi`` and the column `CELL`; rows of cells without a weight are not used.
+        Where a cell is only a part of a class, the column `CLASS` names the class.
     question : Question
         What is contrasted.
     model : str
         One of `CLASS_MODELS`.
+    V : SamplingCovariance or function without arguments, optional
+        Covariance of the sampling errors of the rows of cells with a weight, or what makes it when it is needed; made
+        from the rows when left out.
 
     Returns
     -------
@@ -335,24 +291,34 @@ def contrast_cells(rows: pd.DataFrame, question: Question, *, model: str) -> Con
     >>> round(found.estimate, 3), found.both
     (0.225, 4)
     """
-    chosen = rows[rows[CELL].isin(list(question.weights))]
+    chosen = rows[rows[CELL].isin(list(question.weights))].reset_index(drop=True)
+
+    def sampling() -> SamplingCovariance:
+        if V is not None:
+            return V if isinstance(V, SamplingCovariance) else V()
+        return sampling_covariance(
+            chosen,
+            rho=question.rho,
+            comparisons=question.comparisons,  # type: ignore[arg-type]
+            arm_sizes=question.arm_sizes,
+        )
+
     absent = [cell for cell in question.weights if not (chosen[CELL] == cell).any()]
     if absent:
-        return _nothing(chosen, question, f"no rows of {', '.join(absent)}")
+        return no_answer(chosen, question, f"no rows of {', '.join(absent)}")
     if chosen["study_id"].nunique() < 2:
-        return _nothing(chosen, question, "one trial only")
+        return no_answer(chosen, question, "one trial only")
     with warnings.catch_warnings():
-        # What they say stands in the note, or in the result of the model itself.
+        # What matters of what they say stands in the note.
         warnings.simplefilter("ignore", DataWarning)
         try:
-            found = _WAYS[model](chosen, question)
-        except DataError:
-            raise
+            found = _WAYS[model](chosen, question, sampling)
         except MetapeerError as error:
-            return _nothing(chosen, question, str(error))
-    few = found.df < FEWEST_DF
-    return (
-        replace(found, note=f"{found.df:.1f} degrees of freedom: p value and interval not trustworthy")
-        if few
-        else found
-    )
+            return no_answer(chosen, question, one_line(error))
+    least = math.sqrt(float(chosen["vi"].min()) / len(chosen))
+    if not found.se > VANISHED * least:
+        return no_answer(chosen, question, "the effects agree so well that they leave no standard error")
+    if found.df < FEWEST_DF - ROUNDING:
+        few = f"{FEW} ({found.df:.2f})"
+        return replace(found, note="; ".join(filter(None, (few, found.note))))
+    return found
