@@ -1,30 +1,38 @@
-"""Variance components: the best maximum from several starts, a certificate of it, and profile-likelihood intervals."""
+"""Variance components: the best maximum from several starts, and a certificate of it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import brentq
+from numpy.typing import NDArray
 
 from metapeer.errors import ConvergenceError
-from metapeer.pooling.intervals import chi2_quantile
 from metapeer.pooling.multilevel_likelihood import Block, MixedModel, Solution, Term, make_model
 from metapeer.pooling.newton import Peak, climb
-from metapeer.pooling.structures import Component
 from metapeer.pooling.tau2_moments import tau2_dl
 from metapeer.pooling.weighted import FloatArray
 
-__all__ = ["Certificate", "MixedFit", "Problem", "Profile", "fit_mixed", "make_problem"]
+__all__ = [
+    "SAME",
+    "Certificate",
+    "MixedFit",
+    "Problem",
+    "climb_from",
+    "fit_mixed",
+    "make_problem",
+    "never_negative",
+    "spreads",
+]
 
 SETTLED = 1e-6
 """Length of the gradient, in standard errors, at which a climb counts as having arrived."""
 SAME = 1e-6
 """Maxima whose log-likelihoods differ by less count as one."""
-ON_THE_EDGE = 1e-10
-"""A variance below this share of the typical sampling variance is tried at zero."""
-FARTHEST = 1e8
-"""A profile that has not fallen far enough at this multiple of the data's own variance has no upper end."""
+MANY_LEVELS = 6
+"""Levels with a variance of their own up to which each gets starts of its own."""
+ON_THE_EDGE = 1e-6
+"""A variance below this share of the variance of an effect is tried at zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,7 +50,7 @@ class Problem:
     restricted : bool
         Whether the likelihood is restricted.
     unit : float
-        Square root of the typical sampling variance.
+        About the standard deviation of an effect.
     """
 
     yi: FloatArray
@@ -97,9 +105,12 @@ def make_problem(
     Returns
     -------
     Problem
-        The model in units of the median sampling standard deviation.
+        The model in units of about the standard deviation of an effect, heterogeneity included.
     """
-    unit = math.sqrt(float(np.median(np.concatenate([np.diag(block) for _, block in blocks]))))
+    vi = np.empty(yi.size)
+    for rows, block in blocks:
+        vi[rows] = np.diag(block)
+    unit = math.sqrt(float(np.median(vi)) + (tau2_dl(yi, vi, X) if yi.size > X.shape[1] else 0.0))
     return Problem(
         yi=yi / unit,
         X=X,
@@ -222,11 +233,89 @@ def _starts(problem: Problem) -> list[FloatArray]:
         found += [
             np.concatenate([term.structure.start(whole / n, rho) for term in problem.terms]) for rho in (-0.4, 0.0, 0.9)
         ]
+    # A level whose variance has come down to zero on the way may stay there, and correlations of several levels may
+    # have either sign: begin with one variance much smaller or larger than the others, or with one level turned round.
+    uneven = _uneven(problem.terms)
+    if len(uneven) <= MANY_LEVELS:
+        for j, tries in uneven:
+            for factor, rho in tries:
+                start = np.concatenate([term.structure.start(whole / n, rho) for term in problem.terms])
+                start[j] *= factor
+                found.append(start)
     return found
 
 
-def _climb(model: MixedModel, start: FloatArray, free: Sequence[int] | None = None) -> tuple[FloatArray, Peak]:
-    """Maximise over some of the free parameters, the others staying where they are."""
+def _uneven(terms: Sequence[Term]) -> list[tuple[int, list[tuple[float, float]]]]:
+    """Which standard deviations to start from other than the rest: by which factors, beside which correlation."""
+    found: list[tuple[int, list[tuple[float, float]]]] = []
+    at = 0
+    for term in terms:
+        structure = term.structure
+        tries: list[tuple[float, float]] = []
+        if structure.code in ("HCS", "HAR"):
+            tries = [(factor, rho) for factor in (0.1, 10.0) for rho in (-0.8, 0.8)]
+        elif structure.code == "UN":
+            tries = [(factor, rho) for factor in (-10.0, -1.0, -0.1, 0.1, 10.0) for rho in (0.3, 0.9)]
+        elif structure.code == "DIAG":
+            tries = [(0.1, 0.0), (10.0, 0.0)]
+        if tries and structure.q > 1:
+            found += [(at + i, tries) for i in range(structure.q)]
+        at += structure.size
+    return found
+
+
+def never_negative(terms: Sequence[Term]) -> NDArray[np.bool_]:
+    """Tell which free parameters must not be negative.
+
+    Parameters
+    ----------
+    terms : sequence of Term
+        Random effects.
+
+    Returns
+    -------
+    array of bool
+        One for each free parameter.
+
+    Notes
+    -----
+    Where levels have standard deviations of their own and share one correlation, a negative one would turn the sign of
+    the correlation for one level and not for the others, which is another model. Elsewhere signs change nothing.
+    """
+    found: list[bool] = []
+    for term in terms:
+        q = term.structure.q if term.structure.code in ("HCS", "HAR") and term.structure.q > 1 else 0
+        found += [i < q for i in range(term.structure.size)]
+    return np.array(found, dtype=np.bool_)
+
+
+def climb_from(
+    model: MixedModel,
+    start: FloatArray,
+    free: Sequence[int] | None = None,
+    bounded: NDArray[np.bool_] | None = None,
+) -> tuple[FloatArray, Peak]:
+    """Maximise over some of the free parameters, the others staying where they are.
+
+    Parameters
+    ----------
+    model : MixedModel
+        The model.
+    start : array
+        All free parameters.
+    free : sequence of int, optional
+        Those to be moved; all when left out.
+    bounded : array of bool, optional
+        Free parameters that must not be negative; as `never_negative` says when left out.
+
+    Returns
+    -------
+    free : array
+        All free parameters at the end.
+    peak : Peak
+        Derivatives by those that were moved.
+    """
+    kept = never_negative(model.terms) if bounded is None else bounded
     chosen = list(range(model.size)) if free is None else list(free)
 
     def surface(x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
@@ -235,16 +324,27 @@ def _climb(model: MixedModel, start: FloatArray, free: Sequence[int] | None = No
         value, gradient, hessian = model.surface(full)
         return value, gradient[chosen], hessian[np.ix_(chosen, chosen)]
 
-    peak = climb(surface, start[chosen], bounded=np.zeros(len(chosen), dtype=bool), largest=math.inf)
+    peak = climb(surface, start[chosen], bounded=kept[chosen], largest=math.inf)
     full = start.copy()
     full[chosen] = peak.x
     return full, peak
 
 
-def _spreads(problem: Problem) -> list[int]:
-    """Which free parameters are standard deviations."""
+def spreads(terms: Sequence[Term]) -> list[int]:
+    """Tell which free parameters are standard deviations.
+
+    Parameters
+    ----------
+    terms : sequence of Term
+        Random effects.
+
+    Returns
+    -------
+    list of int
+        Their positions.
+    """
     found, at = [], 0
-    for term in problem.terms:
+    for term in terms:
         structure = term.structure
         found += [at + i for i in range(structure.q if structure.code in ("DIAG", "HCS", "UN", "HAR") else 1)]
         at += structure.size
@@ -286,15 +386,15 @@ def fit_mixed(problem: Problem) -> MixedFit:
         empty = np.empty(0)
         peak = Peak(empty, solution.value, empty, np.empty((0, 0)), np.empty(0, dtype=bool), empty, 0.0, 0)
         return _found(problem, empty, peak, solution, 0, 0, ())
-    found = [_climb(model, start) for start in _starts(problem)]
+    found = [climb_from(model, start) for start in _starts(problem)]
     # A variance that has come down to zero may only have got stuck there, since its slope is zero at zero.
-    spreads = _spreads(problem)
+    sds = spreads(problem.terms)
     best = max(found, key=lambda pair: pair[1].value)
-    low = [j for j in spreads if abs(best[0][j]) < 1e-3]
+    low = [j for j in sds if abs(best[0][j]) < 1e-3]
     if low:
         raised = best[0].copy()
         raised[low] = 0.3
-        found.append(_climb(model, raised))
+        found.append(climb_from(model, raised))
     arrived = [pair for pair in found if pair[1].length < SETTLED]
     if not arrived:
         raise ConvergenceError(
@@ -303,7 +403,7 @@ def fit_mixed(problem: Problem) -> MixedFit:
             "simpler struct such as 'CS' or 'DIAG'"
         )
     free, peak = max(arrived, key=lambda pair: pair[1].value)
-    free, peak = _to_the_edge(model, free, peak, spreads)
+    free, peak = _to_the_edge(model, free, peak, sds)
     drops = sorted(peak.value - other.value for _, other in arrived)
     agreeing = sum(drop < SAME for drop in drops)
     others: list[float] = []
@@ -313,20 +413,20 @@ def fit_mixed(problem: Problem) -> MixedFit:
     return _found(problem, free, peak, model.solve(model.matrices(free)), len(found), agreeing, tuple(others))
 
 
-def _to_the_edge(model: MixedModel, free: FloatArray, peak: Peak, spreads: Sequence[int]) -> tuple[FloatArray, Peak]:
+def _to_the_edge(model: MixedModel, free: FloatArray, peak: Peak, sds: Sequence[int]) -> tuple[FloatArray, Peak]:
     """Put variances that are as good as zero at zero, where that costs nothing."""
-    zero = [j for j in spreads if free[j] ** 2 < ON_THE_EDGE]
+    zero = [j for j in sds if free[j] ** 2 < ON_THE_EDGE]
     if not zero:
         return free, peak
     there = free.copy()
     there[zero] = 0.0
     others = [j for j in range(model.size) if j not in zero]
     if others:
-        there, _ = _climb(model, there, others)
+        there, _ = climb_from(model, there, others)
     value, gradient, hessian = model.surface(there)
     if value < peak.value - 1e-9:
         return free, peak
-    inner = np.ones(there.size, dtype=bool)
+    inner = ~(never_negative(model.terms) & (there <= 0.0))
     return there, replace(peak, x=there, value=value, gradient=gradient, hessian=hessian, inner=inner)
 
 
@@ -350,149 +450,3 @@ def _found(
         agreeing=agreeing,
         other_maxima=others,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Profile:
-    """The likelihood along one variance or correlation, with everything else at its best for each value.
-
-    Parameters
-    ----------
-    fit : MixedFit
-        The model.
-    term : int
-        Which term.
-    component : Component
-        Which component of it.
-    """
-
-    fit: MixedFit
-    term: int
-    component: Component
-
-    @property
-    def estimate(self) -> float:
-        """The component at the maximum, in squared units of the effects or as a correlation."""
-        structure = self.fit.problem.terms[self.term].structure
-        part = self.fit.problem.model().parts(self.fit.free)[self.term]
-        value = structure.value(self.component, part)
-        return value * self._square
-
-    @property
-    def _square(self) -> float:
-        return self.fit.problem.unit**2 if self.component.kind == "variance" else 1.0
-
-    def curve(self) -> Callable[[float], float]:
-        """Make the profile log-likelihood as a function of the component.
-
-        Returns
-        -------
-        callable
-            From a value of the component to the highest log-likelihood with it, less that of the fit: zero at the
-            estimate and negative elsewhere.
-        """
-        problem, component = self.fit.problem, self.component
-        terms = list(problem.terms)
-        structure = terms[self.term].structure
-        offset = sum(term.structure.size for term in terms[: self.term])
-        warm = [self.fit.free]
-        if component.first and structure.q > 1 and structure.code == "UN":
-            terms[self.term] = terms[self.term].reordered(component.first)
-            warm = []
-        model = problem.model(terms)
-        held = offset + component.parameter
-        others = [j for j in range(model.size) if j != held]
-        matrices = model.matrices(self.fit.free) if warm else problem.model().matrices(self.fit.free)
-        sizes = [float(np.mean(np.diag(matrix))) + 1e-4 for matrix in matrices]
-        correlations = [_typical_correlation(matrix) for matrix in matrices]
-        warm += [
-            np.concatenate(
-                [t.structure.start(size, rho) for t, size, rho in zip(terms, sizes, correlations, strict=True)]
-            )
-        ]
-        best = self.fit.value + problem.log_unit
-
-        def drop(value: float) -> float:
-            fixed = structure.parameter_for(component, value / self._square)
-            found = []
-            for start in warm[:3]:
-                there = start.copy()
-                there[held] = fixed
-                there, peak = _climb(model, there, others) if others else (there, None)
-                found.append((model.surface(there)[0] if peak is None else peak.value, there))
-            value_here, at = max(found, key=lambda pair: pair[0])
-            # The last point makes the next one quick; the first start stays as a second opinion.
-            warm[1:] = [warm[-1], at] if len(warm) > 1 else [at]
-            return value_here - best
-
-        return drop
-
-    def interval(self, level: float) -> tuple[float, float]:
-        """Values that a likelihood ratio test does not reject.
-
-        Parameters
-        ----------
-        level : float
-            Confidence level.
-
-        Returns
-        -------
-        low, high : float
-            The limits: ends of the range where the likelihood does not fall far enough, infinity where it never does.
-
-        References
-        ----------
-        Hardy & Thompson (1996), Stat Med 15:619-629; Viechtbauer (2007), Stat Med 26:37-52.
-        """
-        cut = -0.5 * chi2_quantile(1.0 - level, 1.0)
-        curve, at, component = self.curve(), self.estimate, self.component
-        if math.isnan(at):
-            return math.nan, math.nan
-
-        def above(value: float) -> float:
-            return curve(value) - cut
-
-        step = max(at, 0.1 * self._square) if component.kind == "variance" else 0.1
-        low, high = component.low, component.high * self._square
-        lower = low if at <= low or above(low) >= 0.0 else _root(above, low, at)
-        if component.kind == "correlation":
-            upper = high if at >= high or above(high) >= 0.0 else _root(above, at, high)
-            return lower, upper
-        inside, outside = at, at + step
-        while above(outside) > 0.0:
-            inside, outside = outside, outside + 2.0 * (outside - at)
-            if outside > FARTHEST * max(at, self._square):
-                return lower, math.inf
-        return lower, _root(above, inside, outside)
-
-    def falls(self) -> bool:
-        """Whether the likelihood falls on both sides of the estimate.
-
-        Returns
-        -------
-        bool
-            True unless a value near by, with all else at its best for it, does better.
-        """
-        at = self.estimate
-        if math.isnan(at):
-            return True
-        curve = self.curve()
-        if self.component.kind == "variance":
-            tried = [0.5 * at, 1.5 * at + 0.1 * self._square]
-        else:
-            gap = 0.1 * (self.component.high - self.component.low)
-            tried = [max(self.component.low, at - gap), min(self.component.high, at + gap)]
-        return all(curve(value) < SAME for value in tried)
-
-
-def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    return float(brentq(function, low, high, xtol=1e-14, rtol=1e-12, maxiter=200))
-
-
-def _typical_correlation(matrix: FloatArray) -> float:
-    q = matrix.shape[0]
-    if q == 1:
-        return 0.0
-    size = np.sqrt(np.maximum(np.diag(matrix), 1e-12))
-    corr = matrix / np.outer(size, size)
-    return float((corr.sum() - np.trace(corr)) / (q * (q - 1)))

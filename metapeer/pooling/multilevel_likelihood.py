@@ -249,7 +249,10 @@ class MixedModel:
         Lindstrom & Bates (1988), J Am Stat Assoc 83:1014-1022; Harville (1977), J Am Stat Assoc 72:320-338.
         """
         parts = self.parts(free)
-        state = self._state([np.real(t.structure.matrix(part)) for t, part in zip(self.terms, parts, strict=True)])
+        try:
+            state = self._state([np.real(t.structure.matrix(part)) for t, part in zip(self.terms, parts, strict=True)])
+        except np.linalg.LinAlgError:  # so far out that rounding swallows the sampling variances
+            return -math.inf, np.zeros(self.size), -np.eye(self.size)
         slopes = [term.structure.first_derivatives(part) for term, part in zip(self.terms, parts, strict=True)]
         # dl/dG for each term's matrix, whence every derivative follows by the chain rule.
         by_matrix = [np.zeros(term.structure.q**2 + 1) for term in self.terms]

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -33,11 +33,18 @@ ROW = "row"
 """What stands for a random effect of every row, in a table without a column of this name."""
 LARGEST_BLOCK = 3000
 """Rows that may hang together through random effects; their covariance is a dense matrix of that size."""
+MOST_LEVELS = 300
+"""Levels of an inner column, whose covariance is a dense matrix with a derivative for every parameter."""
 FEW_GROUPS = 5
 """Groups below which a variance between them rests on too little (as `subgroups.FEW_STUDIES`)."""
 
 HARDLY_TOLD_APART = 1e-6
 """Curvature, as a share of what each parameter has by itself, below which components share one piece of information."""
+
+ALMOST_ZERO = 1e-6
+"""A variance, as a share of the variance of an effect, that says little because it is small."""
+NOTHING = 1e-8
+"""Observed information, relative to a parameter's own size, that counts as none."""
 
 IntArray = NDArray[np.intp]
 
@@ -75,6 +82,9 @@ def _parse(text: str) -> list[_Asked]:
 
 def _asked(random: str | Sequence[str], struct: str | Sequence[str] | None) -> list[tuple[_Asked, str]]:
     """Pair random effects with covariance structures."""
+    for name, given in (("random", random), ("struct", () if struct is None else struct)):
+        if not isinstance(given, str | Sequence):
+            raise ChoiceError(f"{name} must be a text, or a list of them, not {given!r}")
     texts = [random] if isinstance(random, str) else list(random)
     found = [asked for text in texts for asked in _parse(text)]
     names = [asked.name for asked in found]
@@ -124,13 +134,15 @@ def _levels(data: pd.DataFrame, column: str, struct: str, words: Sequence[str]) 
                 [Fault(column=column, message=f"must hold whole numbers for struct {struct!r}; use 'CAR'")],
             )
         return [found[i] for i in order], times
+    if column not in data:
+        return found, None
     if isinstance(data[column].dtype, pd.CategoricalDtype):
         rank = {str(category): i for i, category in enumerate(data[column].cat.categories)}
         return sorted(found, key=lambda level: rank[level]), None
     return sorted(found), None
 
 
-def _codes(words: Sequence[str], order: Sequence[str]) -> IntArray:
+def _codes(words: Sequence[Hashable], order: Sequence[Hashable]) -> IntArray:
     place = {word: i for i, word in enumerate(order)}
     return np.array([place[word] for word in words], dtype=np.intp)
 
@@ -151,13 +163,24 @@ def _make_terms(
         raise DataError(source, faults)
     terms, described = [], []
     for one, struct in asked:
-        groups = [" / ".join(parts) for parts in zip(*(words[name] for name in one.outer), strict=True)]
+        groups = list(zip(*(words[name] for name in one.outer), strict=True))
         order = list(dict.fromkeys(groups))
         levels: list[str] = []
         times = None
         if one.inner:
             levels, times = _levels(data, one.inner, struct, words[one.inner])
         inner = _codes(words[one.inner], levels) if one.inner else np.zeros(len(groups), dtype=np.intp)
+        if len(levels) > MOST_LEVELS:
+            raise DataError(
+                source,
+                [
+                    Fault(
+                        column=one.inner,
+                        message=f"has {len(levels)} levels; random effects of at most {MOST_LEVELS} can be correlated. "
+                        f"For rows that only differ write '~ 1 | {one.outer[0]}/{one.inner}'",
+                    )
+                ],
+            )
         structure = make_structure(struct or "ID", max(1, len(levels)), times=times)
         terms.append(Term(outer=_codes(groups, order), inner=inner, structure=structure))
         described.append(
@@ -167,7 +190,7 @@ def _make_terms(
                 inner=one.inner,
                 struct=struct,
                 levels=tuple(levels),
-                group_names=tuple(order),
+                group_names=tuple(" / ".join(parts) for parts in order),
             )
         )
     _check_terms(terms, described, source)
@@ -195,21 +218,30 @@ def _check_terms(terms: Sequence[Term], described: Sequence[RandomTerm], source:
             if key in seen and about.groups > 1:
                 faults.append(
                     f"{seen[key]} and {about.name} group the rows alike, so that their variances cannot be told apart; "
-                    "leave one out"
+                    f"leave one out, as in random='~ 1 | {seen[key].split('/')[0]}'"
                 )
             seen.setdefault(key, about.name)
-        elif about.struct == "UN":
+        elif len(about.levels) > 1 and about.struct not in ("ID", "DIAG"):
+            order = np.argsort(term.outer, kind="stable")
             together = {
                 (int(a), int(b))
-                for group in range(about.groups)
-                for a, b in combinations(np.unique(term.inner[term.outer == group]), 2)
+                for inside in np.split(term.inner[order], np.flatnonzero(np.diff(term.outer[order])) + 1)
+                for a, b in combinations(np.unique(inside), 2)
             }
             apart = [
                 f"{about.levels[a]} and {about.levels[b]}"
                 for a, b in combinations(range(len(about.levels)), 2)
                 if (a, b) not in together
             ]
-            if apart:
+            if not together:
+                faults.append(
+                    Fault(
+                        column=about.inner,
+                        message=f"no group of {about.outer} has two different values, so that no correlation can be "
+                        "estimated; use struct='DIAG' or 'ID'",
+                    )
+                )
+            elif apart and about.struct == "UN":
                 faults.append(
                     Fault(
                         column=about.inner,
@@ -296,7 +328,7 @@ def _certificate(fit: MixedFit, described: Sequence[RandomTerm]) -> Certificate:
     curvature = math.inf
     if fit.free.size:
         size = np.sqrt(np.maximum(-np.diag(fit.peak.hessian), 1e-300))
-        seen = -np.diag(fit.peak.hessian) > 1e-9
+        seen = fit.peak.inner & (-np.diag(fit.peak.hessian) > 1e-9)
         if seen.any():
             scaled = -fit.peak.hessian[np.ix_(seen, seen)] / np.outer(size[seen], size[seen])
             curvature = float(np.linalg.eigvalsh(scaled)[0])
@@ -320,7 +352,29 @@ def _certificate(fit: MixedFit, described: Sequence[RandomTerm]) -> Certificate:
     )
 
 
-def _tell(certificate: Certificate, described: Sequence[RandomTerm], notes: Notes) -> None:
+def _flat(fit: MixedFit, described: Sequence[RandomTerm]) -> list[str]:
+    """Name the variances and correlations, other than zero, on which the likelihood does not depend at all."""
+    found = []
+    at = 0
+    for about, term in zip(described, fit.problem.terms, strict=True):
+        structure = term.structure
+        part = fit.free[at : at + structure.size]
+        for component in structure.components:
+            if structure.code == "UN" and component.kind == "correlation":
+                continue  # its pair of levels occurs together, or the model was refused
+            j = component.levels[0] if structure.code == "UN" and component.levels else component.parameter
+            # What the data say of a standard deviation, relative to its size; of an angle, as it is.
+            size = part[j] ** 2 if component.kind == "variance" else 1.0
+            value = structure.value(component, part)
+            small = component.kind == "variance" and value < ALMOST_ZERO
+            if not (small or math.isnan(value)) and abs(fit.peak.hessian[at + j, at + j]) * size < NOTHING:
+                name = about.component_name(component)
+                found.append(f"{component.kind} of {about.name}" + (f" ({name})" if name else ""))
+        at += structure.size
+    return found
+
+
+def _tell(certificate: Certificate, flat: Sequence[str], described: Sequence[RandomTerm], notes: Notes) -> None:
     for about in described:
         if about.groups < FEW_GROUPS:
             notes.say(f"{about.name}: a variance between {count(about.groups, 'group')} is very uncertain")
@@ -330,6 +384,11 @@ def _tell(certificate: Certificate, described: Sequence[RandomTerm], notes: Note
     if certificate.other_maxima:
         drops = ", ".join(f"{drop:.2g}" for drop in certificate.other_maxima)
         notes.doubt(f"the likelihood has other maxima, lower by {drops}; the highest is reported")
+    for name in flat:
+        notes.doubt(
+            f"the likelihood does not depend on the {name}, so that its estimate means nothing; leave it out, or use "
+            "another struct"
+        )
     if certificate.curvature < HARDLY_TOLD_APART:
         notes.doubt(
             "the likelihood is flat along some variances or correlations: the effects can hardly tell them apart; "
@@ -426,6 +485,12 @@ def multilevel_meta_analysis(
     check_choice("ci_method", ci_method, CI_METHODS)
     check_level(level)
     asked = _asked(random, struct)
+    if isinstance(data, pd.DataFrame) and not data.columns.is_unique:
+        twice = dict.fromkeys(str(name) for name in data.columns[data.columns.duplicated()])
+        raise DataError(
+            str(data.attrs.get("source", "the table")),
+            [Fault(column=name, message="there are several columns of this name; keep one") for name in twice],
+        )
     if moderators is None and formula is None:
         moderators = []
     ready = prepare(data, [("moderators", moderators, formula)], reference=reference, labels=labels, measure=measure)
@@ -446,7 +511,7 @@ def multilevel_meta_analysis(
         )
     fit = fit_mixed(problem)
     certificate = _certificate(fit, described)
-    _tell(certificate, described, notes)
+    _tell(certificate, _flat(fit, described), described, notes)
 
     back = np.linalg.solve(basis.T @ design.X, np.eye(p))
     beta = back @ fit.beta

@@ -13,8 +13,9 @@ from metapeer.formatting import Printable, TextTable, count, format_interval, fo
 from metapeer.pooling.design import Design, encode_rows
 from metapeer.pooling.intervals import Interval, check_level, normal_quantile, t_quantile
 from metapeer.pooling.multilevel_comparison import Compared, LikelihoodRatioTest, RandomTerm, likelihood_ratio_test
-from metapeer.pooling.multilevel_fit import Certificate, MixedFit, Profile
+from metapeer.pooling.multilevel_fit import Certificate, MixedFit, Problem
 from metapeer.pooling.multilevel_inference import linear, wald
+from metapeer.pooling.multilevel_profile import Profile
 from metapeer.pooling.regression import FitStatistics, Linear, WaldTest, adjust_p
 from metapeer.pooling.regression_comparisons import p_equals
 from metapeer.pooling.regression_results import Rows, coefficient_rows, frame_of_rows, wald_words
@@ -464,7 +465,7 @@ class MultilevelResult(Printable):
                 f"the models use different effects ({self.k} and {other.k} rows); rows without a moderator were left "
                 "out, so fit both to the rows that have all moderators"
             )
-        if self.sampling != other.sampling:
+        if not _same_blocks(self.fit.problem, other.fit.problem):
             raise MetapeerError("the models assume different sampling covariances, which are not for a test to choose")
         if self.method != other.method:
             raise MetapeerError(f"one model was fitted by {self.method}, the other by {other.method}; fit both alike")
@@ -478,7 +479,8 @@ class MultilevelResult(Printable):
     @property
     def words(self) -> str:
         """The model in one line: moderators, then random effects."""
-        return "; ".join([self.formula, *(term.words for term in self.random)])
+        fixed = "pooled effect" if self.formula == "1" else f"moderators {self.formula}"
+        return "; ".join([fixed, *(term.words for term in self.random)])
 
     def random_effects(self, *, level: float | None = None) -> pd.DataFrame:
         """Predict the random effects: how far each group lies from what the moderators say.
@@ -585,7 +587,8 @@ class MultilevelResult(Printable):
         """
         measure = measure_of(self.measure)
         size = f"{count(self.k, 'effect')} from {count(self.trials, 'trial')}"
-        title = f"Multilevel meta-analysis ({self.method}): {size}; {self.words}"
+        kind = "Multilevel meta-analysis" if self.random else "Common-effect model of dependent effects"
+        title = f"{kind} ({self.method}): {size}; {self.words}"
         if self.measure:
             title += f"\n{measure.name}"
             if measure.scale != "identity":
@@ -618,8 +621,14 @@ class MultilevelResult(Printable):
         I2 = "NA" if math.isnan(self.I2) else f"{format_number(self.I2, 1)}%"
         certificate = self.certificate
         criteria = f"log-likelihood ({self.method}) {format_number(self.statistics.log_likelihood, 3)}"
+        heterogeneity = f"I² {I2}, beside a typical sampling variance of {format_number(self.typical_variance, 4)}"
+        if math.isnan(self.I2) and self.random:
+            heterogeneity = (
+                f"typical sampling variance {format_number(self.typical_variance, 4)}; "
+                "variances differ between levels, so that there is no single I²"
+            )
         notes = [
-            f"I² {I2}, beside a typical sampling variance of {format_number(self.typical_variance, 4)}",
+            *([heterogeneity] if self.random else []),
             f"QE = {format_number(self.QE, 2)}, df = {self.QE_df}, p {p_equals(self.QE_p)}",
             f"{criteria}, AIC {format_number(self.statistics.AIC, 2)}",
             self.sampling,
@@ -633,6 +642,8 @@ class MultilevelResult(Printable):
         if self.excluded:
             notes.append(f"{count(len(self.excluded), 'row')} not used:")
             notes += [f"  {label}: {reason}" for label, reason in self.excluded]
+        if not self.random:
+            return (TextTable(title=title, header=header, rows=rows, notes=[*below, *notes]),)
         return (
             TextTable(title=title, header=header, rows=rows, notes=below),
             TextTable(
@@ -642,6 +653,19 @@ class MultilevelResult(Printable):
                 notes=notes,
             ),
         )
+
+
+def _same_blocks(one: Problem, other: Problem) -> bool:
+    """Whether two models have the same sampling covariance, zeros between rows included."""
+    found = []
+    for problem in (one, other):
+        cells: dict[tuple[int, int], float] = {}
+        for rows, block in problem.blocks:
+            for a, b in np.argwhere(block != 0.0).tolist():
+                cells[int(rows[a]), int(rows[b])] = float(block[a, b]) * problem.unit**2
+        found.append(cells)
+    first, second = found
+    return first.keys() == second.keys() and all(math.isclose(first[at], second[at], rel_tol=1e-9) for at in first)
 
 
 _TESTS = {

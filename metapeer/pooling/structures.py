@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from metapeer.errors import check_choice
 from metapeer.pooling.weighted import FloatArray
 
-__all__ = ["STRUCTURES", "Component", "Structure", "make_structure"]
+__all__ = ["STRUCTURES", "Component", "Structure", "make_structure", "unstructured_parameters"]
 
 Numbers = NDArray[Any]
 
@@ -56,6 +56,9 @@ class Component:
         Levels to be put first so that `parameter` alone decides this component.
     low, high : float
         Ends of its range.
+    unit : float
+        The correlation inside the structure is this one to the power of `unit`: what correlation fades to over the
+        shortest distance in time, rather than over one unit of it, which may be far too short to leave any.
     """
 
     kind: str
@@ -64,6 +67,7 @@ class Component:
     first: tuple[int, ...] = ()
     low: float = 0.0
     high: float = math.inf
+    unit: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -141,9 +145,11 @@ class Structure:
         float
             Its value; NaN for a correlation with a level that has no variance.
         """
-        if component.kind == "correlation" and self.code != "UN":
-            return self.correlation(component, float(free[component.parameter]))
         matrix = np.real(self.matrix(free))
+        if component.kind == "correlation" and self.code != "UN":
+            if (np.diag(matrix) > 0.0).sum() < 2:
+                return math.nan
+            return self.correlation(component, float(free[component.parameter]))
         a, b = (component.levels * 2)[:2] if component.levels else (0, 0)
         if component.kind == "variance":
             return float(matrix[a, a])
@@ -165,7 +171,8 @@ class Structure:
         float
             Within the range of the component.
         """
-        return 0.5 * (component.low + component.high) - 0.5 * (component.high - component.low) * math.cos(angle)
+        inside = 0.5 * (component.low + component.high) - 0.5 * (component.high - component.low) * math.cos(angle)
+        return inside if component.unit == 1.0 else inside ** (1.0 / component.unit)
 
     def parameter_for(self, component: Component, value: float) -> float:
         """Free parameter that gives a component a value, when its levels stand first.
@@ -184,6 +191,7 @@ class Structure:
         """
         if component.kind == "variance":
             return math.sqrt(value)
+        value = value if component.unit == 1.0 else value**component.unit
         middle, half = 0.5 * (component.low + component.high), 0.5 * (component.high - component.low)
         return math.acos(min(1.0, max(-1.0, (middle - value) / half)))
 
@@ -231,7 +239,13 @@ def _start(tau2: float, rho: float, *, sds: int, low: float, kind: str, q: int) 
         rho = min(max(rho, low + 0.05 * (1.0 - low)), 0.95)
         return np.append(sd, math.acos((0.5 * (low + 1.0) - rho) / (0.5 * (1.0 - low))))
     rho = min(max(rho, -0.9 / max(1, q - 1)), 0.95)
-    factor = np.linalg.cholesky(np.where(np.eye(q, dtype=bool), 1.0, rho))
+    return np.concatenate([sd, _angles(np.where(np.eye(q, dtype=bool), 1.0, rho))])
+
+
+def _angles(correlations: FloatArray) -> list[float]:
+    """Angles of an unstructured matrix of correlations."""
+    q = len(correlations)
+    factor = np.linalg.cholesky(correlations)
     angles = []
     for i in range(1, q):
         rest = 1.0
@@ -239,7 +253,34 @@ def _start(tau2: float, rho: float, *, sds: int, low: float, kind: str, q: int) 
             angle = math.acos(min(1.0, max(-1.0, -factor[i, j] / rest)))
             angles.append(angle)
             rest *= math.sin(angle)
-    return np.concatenate([sd, angles])
+    return angles
+
+
+def unstructured_parameters(matrix: FloatArray) -> FloatArray:
+    """Free parameters of UN that give a covariance matrix.
+
+    Parameters
+    ----------
+    matrix : array of shape (q, q)
+        Covariances, positive semidefinite.
+
+    Returns
+    -------
+    array
+        Standard deviations and angles; of a matrix next to it where it is singular.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> matrix = np.array([[4.0, 1.0], [1.0, 1.0]])
+    >>> make_structure("UN", 2).matrix(unstructured_parameters(matrix)).round(6).tolist()
+    [[4.0, 1.0], [1.0, 1.0]]
+    """
+    sds = np.sqrt(np.maximum(np.diag(matrix), 0.0))
+    sizes = np.where(sds > 0.0, sds, 1.0)
+    inside = 1.0 - 1e-9
+    off = np.clip(matrix / np.outer(sizes, sizes), -1.0, 1.0) * inside
+    return np.concatenate([sds, _angles(np.where(np.eye(len(sds), dtype=bool), 1.0, off))])
 
 
 def make_structure(code: str, q: int, *, times: FloatArray | None = None) -> Structure:
@@ -311,7 +352,11 @@ def make_structure(code: str, q: int, *, times: FloatArray | None = None) -> Str
     if code in ("AR", "HAR", "CAR"):
         at = np.arange(q, dtype=np.float64) if times is None else times
         powers = np.abs(at[:, None] - at[None, :])
-    rho = Component(kind="correlation", levels=(), parameter=sds, low=low, high=1.0)
+    unit = 1.0
+    if code == "CAR" and powers is not None:
+        unit = float(powers[powers > 0.0].min())
+        powers = powers / unit
+    rho = Component(kind="correlation", levels=(), parameter=sds, low=low, high=1.0, unit=unit)
     return Structure(
         code=code,
         q=q,

@@ -32,6 +32,11 @@ TOLERANCES = {
     "distribution": (1e-8, 1e-8),
     # uniroot in R with its default tolerance, .Machine$double.eps^0.25 = 1.22e-4: absolute in tau2, or in the quantile.
     "uniroot": (0.0, 1.3e-4),
+    # rma.mv stops once a step gains less than 1e-12 of the log-likelihood (1e-11 or 1e-10 where it takes that for a
+    # failure), which is level at its maximum: parameters are good to the root of that, about 1e-5 of their standard
+    # errors. Variances on the boundary end near 1e-10, which costs a log-likelihood some 1e-9.
+    "multilevel": (2e-5, 2e-5),
+    "log_likelihood": (0.0, 1e-8),
     # A p value has the relative error of its statistic times the statistic squared, and statistics reach 400.
     "p": (1e-6, 1e-300),
 }
