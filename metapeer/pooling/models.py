@@ -303,6 +303,9 @@ def read_effects(
     (('a',), (('b', 'sd1 is missing'),))
     """
     source = str(data.attrs.get("source", "the table"))
+    repeated = sorted({str(name) for name in data.columns[data.columns.duplicated()]})
+    if repeated:
+        raise DataError(source, [Fault(column=name, message="stands in the table more than once") for name in repeated])
     if "yi" not in data or ("vi" not in data and "sei" not in data):
         missing = "yi" if "yi" not in data else "vi or sei"
         raise DataError(source, [f"column {missing} is missing; compute effects with effect_size() first"])

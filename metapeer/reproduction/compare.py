@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from metapeer.audit.rounding import Printed, find_inputs, reachable_range, read_printed
 from metapeer.errors import MetapeerError
 from metapeer.formatting import format_number
 from metapeer.pooling.results import MetaAnalysisResult, measure_of
@@ -13,7 +14,6 @@ from metapeer.pooling.weighted import FloatArray
 from metapeer.reproduction.entries import QUANTITIES, Check, Recomputation
 from metapeer.reproduction.evidence import Store, effects_of, pool_effects, row_effects
 from metapeer.reproduction.plan import Analysis, Method
-from metapeer.reproduction.rounding import Printed, find_inputs, reachable_range, read_printed
 
 __all__ = ["compare", "explain_difference", "within_rounding"]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from metapeer.audit.rounding import Printed, read_printed
 from metapeer.effects.measures import MEASURES
 from metapeer.effects.reported import read_effect_type
 from metapeer.errors import DataError, Fault, MetapeerError
@@ -19,7 +20,6 @@ from metapeer.records.schema import EXTRA_TABLES
 from metapeer.records.tablefile import read_table, write_table
 from metapeer.reproduction.evidence import Store, evidence, evidence_words
 from metapeer.reproduction.plan import LEVEL, Plan, Transcription
-from metapeer.reproduction.rounding import Printed, read_printed
 
 __all__ = ["TranscribedResult", "TranscriptionResult", "check_transcription", "write_transcription_template"]
 

@@ -621,3 +621,9 @@ def test_effects_that_agree_exactly_leave_no_doubt_of_the_next_one():
     with pytest.warns(DataWarning, match="Hartung-Knapp"):
         fit = meta_analysis(yi=[0.25, 0.25, 0.25], vi=[0.1, 0.1, 0.1])
     assert [fit.probability_above(c) for c in (0.0, 0.25, 0.5)] == [1.0, 0.5, 0.0]
+
+
+def test_a_column_that_stands_twice_is_named():
+    table = pd.DataFrame([[0.1, 0.2, 0.01], [0.3, 0.1, 0.02]], columns=["yi", "yi", "vi"])
+    with pytest.raises(DataError, match="yi: stands in the table more than once"):
+        meta_analysis(table)
