@@ -10,6 +10,22 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from metapeer.audit.identify_analyses import (
+        identify,
+    )
+    from metapeer.audit.identify_results import (
+        Identification,
+    )
+    from metapeer.audit.published import (
+        audit_published,
+    )
+    from metapeer.audit.published_results import (
+        PublishedAudit,
+    )
+    from metapeer.audit.rounding_inputs import (
+        RoundingRange,
+        rounding_range,
+    )
     from metapeer.effects.change import (
         correlation_from_sds,
         mean_change,
@@ -65,6 +81,9 @@ if TYPE_CHECKING:
         bubble_plot,
     )
     from metapeer.plots.forest import forest_plot
+    from metapeer.plots.profile import (
+        profile_plot,
+    )
     from metapeer.plots.style import save_figure
     from metapeer.pooling.bayes_models import (
         BayesianMetaAnalysisResult,
@@ -103,6 +122,9 @@ if TYPE_CHECKING:
         rhodes,
         turner,
     )
+    from metapeer.pooling.exceedance_results import (
+        ExceedanceResult,
+    )
     from metapeer.pooling.glmm_models import (
         glmm_meta_analysis,
     )
@@ -110,31 +132,6 @@ if TYPE_CHECKING:
     from metapeer.pooling.location_scale_models import (
         LocationScaleResult,
         location_scale,
-    )
-    from metapeer.pooling.robust_models import (
-        cluster_robust,
-    )
-    from metapeer.pooling.robust_results import (
-        ClusterRobustResult,
-    )
-    from metapeer.pooling.robust import (
-        WorkingModel,
-    )
-    from metapeer.pooling.exceedance_results import (
-        ExceedanceResult,
-    )
-    from metapeer.plots.profile import (
-        profile_plot,
-    )
-    from metapeer.pooling.robust_rve import (
-        RobustVarianceResult,
-        robust_variance_estimation,
-    )
-    from metapeer.pooling.robust_tests import (
-        WildBootstrapTest,
-    )
-    from metapeer.pooling.robust_wald import (
-        RobustWald,
     )
     from metapeer.pooling.models import meta_analysis
     from metapeer.pooling.multilevel_comparison import (
@@ -182,6 +179,25 @@ if TYPE_CHECKING:
         MetaRegressionResult,
     )
     from metapeer.pooling.results import MetaAnalysisResult
+    from metapeer.pooling.robust import (
+        WorkingModel,
+    )
+    from metapeer.pooling.robust_models import (
+        cluster_robust,
+    )
+    from metapeer.pooling.robust_results import (
+        ClusterRobustResult,
+    )
+    from metapeer.pooling.robust_rve import (
+        RobustVarianceResult,
+        robust_variance_estimation,
+    )
+    from metapeer.pooling.robust_tests import (
+        WildBootstrapTest,
+    )
+    from metapeer.pooling.robust_wald import (
+        RobustWald,
+    )
     from metapeer.pooling.subgroups import SubgroupAnalysisResult, subgroup_analysis
     from metapeer.records.catalog import (
         Review,
@@ -211,6 +227,7 @@ _HOMES = {
     "DependenceDescription": "pooling.dependence_description",
     "ExceedanceResult": "pooling.exceedance_results",
     "GlmmResult": "pooling.count_results",
+    "Identification": "audit.identify_results",
     "Interval": "pooling.intervals",
     "JointMode": "pooling.bayes_models",
     "Ledger": "reproduction.ledger",
@@ -228,10 +245,12 @@ _HOMES = {
     "OutcomesResult": "pooling.outcomes",
     "PermutationTest": "pooling.regression_comparisons",
     "PosteriorSummary": "pooling.bayes_models",
+    "PublishedAudit": "audit.published_results",
     "RecoveredCounts": "effects.counts",
     "Review": "records.catalog",
     "RobustVarianceResult": "pooling.robust_rve",
     "RobustWald": "pooling.robust_wald",
+    "RoundingRange": "audit.rounding_inputs",
     "SamplingCovariance": "pooling.covariance",
     "Shrinkage": "pooling.bayes_models",
     "SkewnessTest": "effects.moments",
@@ -241,6 +260,7 @@ _HOMES = {
     "WorkingModel": "pooling.robust",
     "adjust_p_values": "pooling.multiplicity",
     "apply_overrides": "records.overrides",
+    "audit_published": "audit.published",
     "average_within_trial": "pooling.dependent",
     "back_transform": "pooling.counts",
     "bayesian_meta_analysis": "pooling.bayes_models",
@@ -267,6 +287,7 @@ _HOMES = {
     "half_cauchy": "pooling.priors",
     "half_normal": "pooling.priors",
     "half_t": "pooling.priors",
+    "identify": "audit.identify_analyses",
     "list_datasets": "records.catalog",
     "load_claims": "records.catalog",
     "load_dataset": "records.catalog",
@@ -293,6 +314,7 @@ _HOMES = {
     "reproduce": "reproduction.run",
     "rhodes": "pooling.empirical_priors",
     "robust_variance_estimation": "pooling.robust_rve",
+    "rounding_range": "audit.rounding_inputs",
     "sampling_covariance": "pooling.dependence",
     "save_figure": "plots.style",
     "sd_from_interval": "effects.intervals",
@@ -332,6 +354,7 @@ __all__ = [
     "DependenceDescription",
     "ExceedanceResult",
     "GlmmResult",
+    "Identification",
     "Interval",
     "JointMode",
     "Ledger",
@@ -349,10 +372,12 @@ __all__ = [
     "OutcomesResult",
     "PermutationTest",
     "PosteriorSummary",
+    "PublishedAudit",
     "RecoveredCounts",
     "Review",
     "RobustVarianceResult",
     "RobustWald",
+    "RoundingRange",
     "SamplingCovariance",
     "Shrinkage",
     "SkewnessTest",
@@ -363,6 +388,7 @@ __all__ = [
     "__version__",
     "adjust_p_values",
     "apply_overrides",
+    "audit_published",
     "average_within_trial",
     "back_transform",
     "bayesian_meta_analysis",
@@ -389,6 +415,7 @@ __all__ = [
     "half_cauchy",
     "half_normal",
     "half_t",
+    "identify",
     "list_datasets",
     "load_claims",
     "load_dataset",
@@ -415,6 +442,7 @@ __all__ = [
     "reproduce",
     "rhodes",
     "robust_variance_estimation",
+    "rounding_range",
     "sampling_covariance",
     "save_figure",
     "sd_from_interval",
