@@ -571,6 +571,8 @@ The assumed correlation is the true ρ; *low* assumes {low}, *high* {high}.
   trials, for the degrees of freedom of a difference within trials. Where classes differ by trial, CHE holds
   {contrast_CHE_by_class}%, three levels {contrast_3L_by_class}%, and more trials do not mend it; CR2 holds
   {contrast_CR2_by_class}%. So give such a fit to `cluster_robust`, as `contrast_outcome_classes` does.
+- **The multivariate model**, which is right in those cells, holds {contrast_multivariate_by_class}% there: with so
+  few replicates (error at most {multi_error}) this neither clears nor convicts it.
 - **CR1 is not enough with few trials.** For the difference with 6 trials it holds {contrast_CR1_z_6}% with normal and
   {contrast_CR1_t_6}% with t tests; with 60 trials {contrast_CR1_z_60}% and {contrast_CR1_t_60}%.
 - **Six trials are too few for the default.** With 6 trials, {few_6}% of the replicates leave the difference fewer
