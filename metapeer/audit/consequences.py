@@ -1,0 +1,167 @@
+"""What pooling would come to if a finding is true."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metapeer.audit.findings import Finding
+from metapeer.audit.table import AuditTable
+from metapeer.effects.table import effect_size
+from metapeer.errors import DataWarning, MetapeerError
+from metapeer.formatting import format_interval, format_number
+from metapeer.pooling.models import meta_analysis
+
+__all__ = ["Consequence", "PooledRows", "consequence_of", "rows_to_pool"]
+
+FloatArray = NDArray[np.float64]
+GROUPS = ("outcome_group", "outcome")
+"""Columns that say which rows are pooled together; the first that the table has and that parts it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PooledRows:
+    """The effects of a table as they would be pooled, and the group each is pooled in.
+
+    Parameters
+    ----------
+    yi, vi : array of shape (k,)
+        Effects and sampling variances; NaN for rows that cannot be pooled.
+    groups : tuple of str
+        The group of each row.
+    """
+
+    yi: FloatArray
+    vi: FloatArray
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consequence:
+    """A pooled effect before and after.
+
+    Parameters
+    ----------
+    group : str
+        Which rows are pooled; empty when all are.
+    before, after : tuple of (float, float, float)
+        Estimate and limits, as the rows stand and if the finding is true; NaN when nothing is left to pool.
+    k_before, k_after : int
+        Rows pooled.
+    """
+
+    group: str
+    before: tuple[float, float, float]
+    after: tuple[float, float, float]
+    k_before: int
+    k_after: int
+
+    def words(self) -> str:
+        """Say how the pooled effect moves.
+
+        Returns
+        -------
+        str
+            Such as ``"clinical recovery: 0.19 (0.11 to 0.27) becomes 0.15 (0.05 to 0.26)"``.
+        """
+        shown = [
+            f"{format_number(e, 2)} ({format_interval(low, high, 2)})" for e, low, high in (self.before, self.after)
+        ]
+        head = f"{self.group}: " if self.group else ""
+        fewer = f", k {self.k_before} becomes {self.k_after}" if self.k_before != self.k_after else ""
+        return f"{head}{shown[0]} becomes {shown[1]}{fewer}"
+
+
+def rows_to_pool(table: AuditTable) -> PooledRows:
+    """Find the effect that each row would bring to a meta-analysis.
+
+    Parameters
+    ----------
+    table : AuditTable
+        The table.
+
+    Returns
+    -------
+    PooledRows
+        The printed effects where they stand with an error; where none is printed anywhere, standardised mean
+        differences or log odds ratios made from the arms.
+    """
+    effects, errors = table.printed
+    yi, vi = effects.copy(), errors**2
+    if not (np.isfinite(yi) & (vi > 0)).any():
+        for measure, needed in (("SMD", ("n1", "mean1", "sd1", "n2", "mean2", "sd2")), ("OR", ("events1", "total1"))):
+            if not table.has(*needed):
+                continue
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DataWarning)
+                    made = effect_size(table.data, measure=measure, orient=False)  # type: ignore[arg-type]
+            except MetapeerError:
+                continue
+            yi, vi = made["yi"].to_numpy(np.float64).copy(), made["vi"].to_numpy(np.float64).copy()
+            break
+    excluded = np.array([bool(reason) for reason in table.text("exclusion_reason")])
+    unusable = ~(np.isfinite(yi) & np.isfinite(vi) & (vi > 0)) | excluded
+    yi[unusable], vi[unusable] = np.nan, np.nan
+    for column in GROUPS:
+        found = table.text(column)
+        if len(set(found)) > 1:
+            return PooledRows(yi=yi, vi=vi, groups=tuple(found))
+    return PooledRows(yi=yi, vi=vi, groups=("",) * table.k)
+
+
+def _pool(yi: FloatArray, vi: FloatArray) -> tuple[float, float, float]:
+    if not yi.size:
+        return np.nan, np.nan, np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        fit = meta_analysis(yi=yi, vi=vi)
+    return fit.estimate, fit.ci.low, fit.ci.high
+
+
+def consequence_of(finding: Finding, pooled: PooledRows) -> tuple[Consequence, ...]:
+    """Pool again as if a finding were true.
+
+    Parameters
+    ----------
+    finding : Finding
+        With `instead`.
+    pooled : PooledRows
+        From `rows_to_pool`.
+
+    Returns
+    -------
+    tuple of Consequence
+        One for each group that its rows are pooled in and that would change.
+    """
+    concerned: Mapping[int, tuple[float, float] | None] = {
+        row: value for row, value in finding.instead.items() if np.isfinite(pooled.yi[row])
+    }
+    found = []
+    for group in dict.fromkeys(pooled.groups[row] for row in concerned):
+        inside = [i for i, name in enumerate(pooled.groups) if name == group and np.isfinite(pooled.yi[i])]
+        changed = {row: value for row, value in concerned.items() if pooled.groups[row] == group}
+        try:
+            found.append(_compare(group, inside, changed, pooled))
+        except MetapeerError:
+            continue  # numbers too absurd to pool: the finding itself says so
+    return tuple(found)
+
+
+def _compare(
+    group: str, inside: Sequence[int], changed: Mapping[int, tuple[float, float] | None], pooled: PooledRows
+) -> Consequence:
+    kept = [i for i in inside if changed.get(i, (0.0, 0.0)) is not None]
+    yi, vi = pooled.yi.copy(), pooled.vi.copy()
+    for row, value in changed.items():
+        if value is not None:
+            yi[row], vi[row] = value
+    return Consequence(
+        group=group,
+        before=_pool(pooled.yi[inside], pooled.vi[inside]),
+        after=_pool(yi[kept], vi[kept]),
+        k_before=len(inside),
+        k_after=len(kept),
+    )
