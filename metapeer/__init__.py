@@ -10,19 +10,19 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from metapeer.audit.identify_analyses import (
+    from metapeer.auditing.identify_analyses import (
         identify,
     )
-    from metapeer.audit.identify_results import (
+    from metapeer.auditing.identify_results import (
         Identification,
     )
-    from metapeer.audit.published import (
+    from metapeer.auditing.published import (
         audit_published,
     )
-    from metapeer.audit.published_results import (
+    from metapeer.auditing.published_results import (
         PublishedAudit,
     )
-    from metapeer.audit.rounding_inputs import (
+    from metapeer.auditing.rounding_inputs import (
         RoundingRange,
         rounding_range,
     )
@@ -133,6 +133,15 @@ if TYPE_CHECKING:
         LocationScaleResult,
         location_scale,
     )
+    from metapeer.auditing.extraction import (
+        audit,
+    )
+    from metapeer.auditing.extraction_report import (
+        AuditReport,
+    )
+    from metapeer.auditing.findings import (
+        Finding,
+    )
     from metapeer.pooling.models import meta_analysis
     from metapeer.pooling.multilevel_comparison import (
         LikelihoodRatioTest,
@@ -215,6 +224,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AdjustedPValues": "pooling.multiplicity",
+    "AuditReport": "auditing.extraction_report",
     "BayesianMetaAnalysisResult": "pooling.bayes_models",
     "BetaBinomialResult": "pooling.count_results",
     "ChoiceError": "errors",
@@ -226,8 +236,9 @@ _HOMES = {
     "DataWarning": "errors",
     "DependenceDescription": "pooling.dependence_description",
     "ExceedanceResult": "pooling.exceedance_results",
+    "Finding": "auditing.findings",
     "GlmmResult": "pooling.count_results",
-    "Identification": "audit.identify_results",
+    "Identification": "auditing.identify_results",
     "Interval": "pooling.intervals",
     "JointMode": "pooling.bayes_models",
     "Ledger": "reproduction.ledger",
@@ -245,12 +256,12 @@ _HOMES = {
     "OutcomesResult": "pooling.outcomes",
     "PermutationTest": "pooling.regression_comparisons",
     "PosteriorSummary": "pooling.bayes_models",
-    "PublishedAudit": "audit.published_results",
+    "PublishedAudit": "auditing.published_results",
     "RecoveredCounts": "effects.counts",
     "Review": "records.catalog",
     "RobustVarianceResult": "pooling.robust_rve",
     "RobustWald": "pooling.robust_wald",
-    "RoundingRange": "audit.rounding_inputs",
+    "RoundingRange": "auditing.rounding_inputs",
     "SamplingCovariance": "pooling.covariance",
     "Shrinkage": "pooling.bayes_models",
     "SkewnessTest": "effects.moments",
@@ -260,7 +271,8 @@ _HOMES = {
     "WorkingModel": "pooling.robust",
     "adjust_p_values": "pooling.multiplicity",
     "apply_overrides": "records.overrides",
-    "audit_published": "audit.published",
+    "audit": "auditing.extraction",
+    "audit_published": "auditing.published",
     "average_within_trial": "pooling.dependent",
     "back_transform": "pooling.counts",
     "bayesian_meta_analysis": "pooling.bayes_models",
@@ -287,7 +299,7 @@ _HOMES = {
     "half_cauchy": "pooling.priors",
     "half_normal": "pooling.priors",
     "half_t": "pooling.priors",
-    "identify": "audit.identify_analyses",
+    "identify": "auditing.identify_analyses",
     "list_datasets": "records.catalog",
     "load_claims": "records.catalog",
     "load_dataset": "records.catalog",
@@ -314,7 +326,7 @@ _HOMES = {
     "reproduce": "reproduction.run",
     "rhodes": "pooling.empirical_priors",
     "robust_variance_estimation": "pooling.robust_rve",
-    "rounding_range": "audit.rounding_inputs",
+    "rounding_range": "auditing.rounding_inputs",
     "sampling_covariance": "pooling.dependence",
     "save_figure": "plots.style",
     "sd_from_interval": "effects.intervals",
@@ -342,6 +354,7 @@ _HOMES = {
 
 __all__ = [
     "AdjustedPValues",
+    "AuditReport",
     "BayesianMetaAnalysisResult",
     "BetaBinomialResult",
     "ChoiceError",
@@ -353,6 +366,7 @@ __all__ = [
     "DataWarning",
     "DependenceDescription",
     "ExceedanceResult",
+    "Finding",
     "GlmmResult",
     "Identification",
     "Interval",
@@ -388,6 +402,7 @@ __all__ = [
     "__version__",
     "adjust_p_values",
     "apply_overrides",
+    "audit",
     "audit_published",
     "average_within_trial",
     "back_transform",

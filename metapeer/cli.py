@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import metapeer as mp
+from metapeer.command_audit import AuditOptions, IdentifyOptions, audit_table, identify_table, leave, write_report
 from metapeer.command_bayes import BayesOptions, bayes_table
 from metapeer.command_building import command
 from metapeer.command_counts import CountOptions, pool_counts
@@ -148,6 +149,33 @@ def reproduce(
         everything=lambda: {"counts": ledger.counts(), **to_plain(ledger)},
         numbers=ledger.to_frame,
     )
+
+
+@command(app, epilog="Example: metapeer audit trials.csv --report audit.html")
+def audit(table: Table, choice: AuditOptions, output: Output) -> None:
+    """Check an extraction table, or printed results, before they are believed.
+
+    Nothing is changed. The program ends with code 3 when something was found that --fail-on asks about.
+    """
+    check_output(output)
+    found = audit_table(table, choice)
+    if choice.report is not None:
+        write_report(found, choice.report)
+    show_result(
+        output,
+        words=found.text_tables,
+        everything=lambda: found.to_dict() if isinstance(found, mp.AuditReport) else found,
+        numbers=found.to_frame,
+    )
+    leave(found, choice.fail_on)
+
+
+@command(app, epilog="Example: metapeer identify trials.csv --printed estimate=0.19 --printed ci_low=0.11")
+def identify(table: Table, rows: RowOptions, choice: IdentifyOptions, output: Output) -> None:
+    """Find every analysis of a table that gives the digits a paper printed."""
+    check_output(output)
+    found = identify_table(table, rows, choice)
+    show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
 
 
 @command(app, epilog="Example: metapeer pool trials.csv --where outcome=hope --measure SMD")

@@ -1,18 +1,28 @@
-"""What `metapeer audit` does with what was typed: a table or printed results, checked before they are believed."""
+"""What `metapeer audit` and `metapeer identify` do with what was typed: a table checked before it is believed."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated, Any
 
 import typer
 
 import metapeer as mp
-from metapeer.command_options import Given, option
+from metapeer.command_input import file_or_review, find_rows
+from metapeer.command_options import Given, Level, RowOptions, option
 from metapeer.command_output import echo
 from metapeer.errors import MetapeerError
 
-__all__ = ["FOUND", "AuditOptions", "Severities", "audit_table", "leave", "write_report"]
+__all__ = [
+    "FOUND",
+    "AuditOptions",
+    "IdentifyOptions",
+    "Severities",
+    "audit_table",
+    "identify_table",
+    "leave",
+    "write_report",
+]
 
 FOUND = 3
 """What the program leaves with when something was found that --fail-on asks about; 1 is for errors, 2 for usage."""
@@ -64,14 +74,37 @@ class AuditOptions(Given):
     ] = Severities.error
 
 
-class Report(Protocol):
-    """What both audits return."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentifyOptions(Given):
+    """What was printed, and where to look for the analysis that did."""
 
-    def counts(self) -> dict[str, int]:
-        """Findings by severity, the gravest first."""
-
-    def to_markdown(self) -> str:
-        """The report as Markdown."""
+    printed: Annotated[
+        list[str] | None,
+        option(
+            "--printed",
+            group="Rows",
+            metavar="NAME=TEXT",
+            text="A printed number with its digits, such as estimate=0.19, ci_low=0.11, ci_high=0.27, I2=10, k=22, "
+            "p='<.001', tau2, Q, pi_low. May be repeated.",
+        ),
+    ] = None
+    published: Annotated[
+        str | None,
+        option(
+            "--published",
+            group="Rows",
+            metavar="NAME",
+            text="Or the printed numbers of a result of the data set's published.csv, by its published_id.",
+        ),
+    ] = None
+    published_as: Annotated[
+        str | None, option("--measure", group="Effects", metavar="CODE", text="The measure that was printed, if known.")
+    ] = None
+    changes: Annotated[
+        bool | None,
+        option("--changes/--no-changes", group="Pooling", text="When nothing fits, search single changes of rows."),
+    ] = None
+    level: Level = None
 
 
 def audit_table(table: str, options: AuditOptions) -> "mp.AuditReport | mp.PublishedAudit":
@@ -99,11 +132,60 @@ def audit_table(table: str, options: AuditOptions) -> "mp.AuditReport | mp.Publi
         raise MetapeerError(f"--report {str(options.report)!r}: the name must end in {', '.join(suffixes)}")
     if options.report is not None and not options.report.parent.is_dir():
         raise MetapeerError(f"--report {str(options.report)!r}: there is no folder {str(options.report.parent)!r}")
-    if options.published:
-        if options.remarks:
-            raise MetapeerError("--no-remarks has no effect with --published; leave it out")
-        return mp.audit_published(Path(table) if Path(table).is_file() else mp.load_dataset(table).published)
-    return mp.audit(Path(table) if Path(table).is_file() else mp.load_dataset(table), remarks=not options.remarks)
+    found = file_or_review(table)
+    if not options.published:
+        return mp.audit(found, remarks=not options.remarks)
+    if options.remarks:
+        raise MetapeerError("--no-remarks has no effect with --published; leave it out")
+    if isinstance(found, Path):
+        from metapeer.records.schema import PUBLISHED
+        from metapeer.records.tablefile import read_table
+
+        return mp.audit_published(read_table(found, PUBLISHED))
+    return mp.audit_published(found.published, trials=found.trials, outcomes=found.outcomes)
+
+
+def identify_table(table: str, rows: RowOptions, options: IdentifyOptions) -> "mp.Identification":
+    """Find the analyses of a table that give printed numbers.
+
+    Parameters
+    ----------
+    table : str
+        A file, a data set or a folder like one.
+    rows, options
+        What was typed.
+
+    Returns
+    -------
+    Identification
+        All that fit, and what speaks against the others.
+
+    Raises
+    ------
+    MetapeerError
+        If nothing printed was given, or it cannot be read.
+    """
+    if (options.printed is None) == (options.published is None):
+        raise MetapeerError("give either --printed NAME=TEXT, once or several times, or --published NAME")
+    printed: dict[str, Any] = {}
+    for text in options.printed or ():
+        name, equals, number = (part.strip() for part in text.partition("="))
+        if not equals or not name:
+            raise MetapeerError(f"--printed {text!r}: write NAME=TEXT, such as estimate=0.19")
+        if name in printed:
+            raise MetapeerError(f"--printed {text!r}: {name} was given already, {printed[name]}")
+        printed[name] = number
+    if options.published is not None:
+        review = file_or_review(table)
+        if isinstance(review, Path):
+            raise MetapeerError("--published needs a data set or a folder like one, which has a published.csv")
+        found = review.published.set_index("published_id", drop=False)
+        if options.published not in found.index:
+            known = ", ".join(map(str, found.index)) or "none"
+            raise MetapeerError(f"--published {options.published!r}: there is no such result. Known: {known}")
+        printed = {str(name): found[name][options.published] for name in found}
+    frame = find_rows(table, rows)
+    return mp.identify(frame, printed, **options.given("printed", "published"))
 
 
 def write_report(found: "mp.AuditReport | mp.PublishedAudit", path: Path) -> None:
@@ -129,7 +211,7 @@ def write_report(found: "mp.AuditReport | mp.PublishedAudit", path: Path) -> Non
     echo(f"wrote {path}")
 
 
-def leave(found: Report, fail_on: Severities) -> None:
+def leave(found: "mp.AuditReport | mp.PublishedAudit", fail_on: Severities) -> None:
     """End the program with a code that a script can read.
 
     Parameters
@@ -144,9 +226,7 @@ def leave(found: Report, fail_on: Severities) -> None:
     typer.Exit
         With code 3 when there is something of that severity.
     """
-    if fail_on is Severities.never:
-        return
-    graver = list(found.counts().items())
-    last = [name for name, _ in graver].index(fail_on.value)
-    if any(number for _, number in graver[: last + 1]):
+    grave = [str(severity) for severity in Severities][1:]
+    failing = grave[: grave.index(fail_on) + 1] if fail_on is not Severities.never else []
+    if any(finding.severity in failing for finding in found.findings):
         raise typer.Exit(FOUND)

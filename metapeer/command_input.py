@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LARGEST",
     "doubts_told_once",
+    "file_or_review",
     "find_column",
     "find_effects",
     "find_rows",
@@ -65,8 +66,24 @@ def find_column(frame: "pd.DataFrame", name: str, option: str) -> "pd.Series[Any
     return frame[name]
 
 
-def _read(table: str, reading: Mapping[str, Any]) -> "pd.DataFrame":
-    """Read a file, or the rows of a data set."""
+def file_or_review(table: str) -> "Path | mp.Review":
+    """Tell whether a file is meant, or a data set.
+
+    Parameters
+    ----------
+    table : str
+        What was typed.
+
+    Returns
+    -------
+    Path or Review
+        The file, which need not exist; or the data set.
+
+    Raises
+    ------
+    MetapeerError
+        If it is empty, or neither.
+    """
     if not table:
         raise MetapeerError("TABLE is empty; give a file, a folder or a data set")
     try:
@@ -75,11 +92,19 @@ def _read(table: str, reading: Mapping[str, Any]) -> "pd.DataFrame":
     except (OSError, ValueError):  # a name that no file can have
         folder = exists = False
     if not folder and (exists or Path(table).suffix):
-        return mp.read_outcomes(table, **reading)
+        return Path(table)
     try:
-        rows = mp.load_dataset(table).rows()
+        return mp.load_dataset(table)
     except ChoiceError as error:
         raise ChoiceError(f"there is no file {table!r}, and {error}") from None
+
+
+def _read(table: str, reading: Mapping[str, Any]) -> "pd.DataFrame":
+    """Read a file, or the rows of a data set."""
+    found = file_or_review(table)
+    if isinstance(found, Path):
+        return mp.read_outcomes(table, **reading)
+    rows = found.rows()
     if reading:
         raise ChoiceError(f"{next(iter(reading))} has no effect with a data set; leave it out")
     return rows

@@ -1078,3 +1078,78 @@ if __name__ == "__main__":
         text = PAGE.read_text(encoding="utf-8")
         write_files(text)
         PAGE.write_text(refreshed(text), encoding="utf-8", newline="\n")
+
+
+# Outcomes, classes, audit and identification
+
+SLIPS = """study_id,outcome,instrument,n1,mean1,sd1,n2,mean2,sd2,review_yi,review_sei
+smith2014,recovery,RAS - total,20,87.1,12.1,21,84.0,11.6,0.257,0.308
+jones2016,recovery,RAS - total,40,92.4,11.4,38,88.1,12.0,0.364,0.226
+lee2018,recovery,RAS - total,30,90.2,13.2,29,91.9,12.5,-0.13,0.257
+kim2019,recovery,RAS - total,55,95.0,12.8,60,89.4,13.1,-0.429,0.188
+diaz2021,recovery,RAS - total,48,91.7,12.2,45,86.0,11.1,0.484,0.209
+"""
+
+
+@pytest.mark.parametrize(("fail_on", "code"), [("never", 0), ("error", 0), ("suspicion", 3), ("remark", 3)])
+def test_the_audit_ends_with_a_code_for_scripts(run, fail_on, code):
+    Path("slips.csv").write_text(SLIPS, encoding="utf-8")
+    ran = run("audit", "slips.csv", "--fail-on", fail_on)
+    assert ran.code == code
+    assert "kim2019 (line 5)" in ran.out
+
+
+def test_the_audit_writes_its_report_as_asked(run):
+    Path("slips.csv").write_text(SLIPS, encoding="utf-8")
+    for name, sign in (("a.md", "# Audit of slips"), ("a.html", "<!DOCTYPE html>"), ("a.json", '{\n  "source"')):
+        ran = run("audit", "slips.csv", "--fail-on", "never", "--report", name)
+        assert f"wrote {name}" in ran.out
+        assert Path(name).read_text(encoding="utf-8").startswith(sign)
+    found = run("audit", "slips.csv", "--json", "--fail-on", "never").json
+    assert [finding["check"] for finding in found["findings"] if finding["severity"] != "remark"] == [
+        "sign_against_direction"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("audit", "missing.csv"), "does not exist"),
+        (("audit", "means.csv", "--report", "a.txt"), "must end in .md, .html, .json"),
+        (("audit", "means.csv", "--report", "nowhere/a.md"), "there is no folder 'nowhere'"),
+        (("audit", "smit2023", "--published", "--no-remarks"), "--no-remarks has no effect with --published"),
+        (("identify", "means.csv"), "give either --printed"),
+        (("identify", "means.csv", "--printed", "estimate"), "write NAME=TEXT"),
+        (("identify", "means.csv", "--printed", "k=3", "--printed", "k=4"), "was given already"),
+        (("identify", "means.csv", "--printed", "estimat=0.1"), "Did you mean 'estimate'?"),
+        (("identify", "means.csv", "--published", "x"), "needs a data set"),
+        (("identify", "smit2023", "--published", "x"), "there is no such result"),
+        (("outcomes", "means.csv", "--average", "0.5"), "--average has no effect here"),
+        (("classes", "smit2023", "--events-to-smd"), "--arm-sizes equal"),
+    ],
+)
+def test_what_audit_and_its_neighbours_refuse(run, arguments, said):
+    ran = run(*arguments)
+    assert ran.code in (1, 2)
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_printed_results_of_a_data_set_are_audited(run):
+    ran = run("audit", "other_reviews", "--published")
+    assert ran.code == 3
+    assert "fang2022" in ran.out
+
+
+def test_identify_finds_the_analysis_of_a_printed_result(run):
+    arguments = ("identify", "smit2023", "--where", "outcome_group=clinical recovery", "--published")
+    found = run(*arguments, "clinical recovery", "--no-changes", "--csv").csv
+    assert {"REML"} <= set(found["tau2_method"])
+
+
+def test_outcomes_and_classes_print_their_tables(run):
+    how = ("smit2023", "--events-to-smd", "--variance", "metapsy", "--prefer", "review")
+    assert len(run("outcomes", *how, "--csv").csv) == 15
+    lines = run("classes", *how, "--arm-sizes", "equal", "--csv").csv
+    main = lines[(lines["axis"] == "main") & (lines["scope"] == "all formats")]
+    assert main["estimate"].round(3).tolist() == [-0.122]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.table import AuditTable
 from metapeer.effects.table import effect_size
 from metapeer.errors import DataWarning, MetapeerError
 from metapeer.formatting import format_interval, format_number
@@ -69,7 +69,7 @@ class Consequence:
         shown = [
             f"{format_number(e, 2)} ({format_interval(low, high, 2)})" for e, low, high in (self.before, self.after)
         ]
-        head = f"{self.group}: " if self.group else ""
+        head = f"{self.group or 'all rows'}: "
         fewer = f", k {self.k_before} becomes {self.k_after}" if self.k_before != self.k_after else ""
         return f"{head}{shown[0]} becomes {shown[1]}{fewer}"
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.integers import half_unit
-from metapeer.audit.plausible_rows import (
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.integers import half_unit
+from metapeer.auditing.plausible_rows import (
     QUIET,
     FloatArray,
     arms_of,
@@ -25,7 +25,7 @@ from metapeer.audit.plausible_rows import (
     shown,
     trials_of,
 )
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.table import AuditTable
 
 __all__ = ["check_copied_arms", "check_copied_errors", "check_copied_rows", "check_equal_arms", "check_shifted_cells"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from metapeer.audit import (
+from metapeer.auditing import (
     copies,
     participants,
     plausible,
@@ -15,11 +15,11 @@ from metapeer.audit import (
     plausible_spread,
     rederive,
 )
-from metapeer.audit.consequences import Consequence, consequence_of, rows_to_pool
-from metapeer.audit.extraction_report import AuditReport
-from metapeer.audit.findings import SEVERITIES, Finding
-from metapeer.audit.rederive import rederive as derive_again
-from metapeer.audit.table import NUMBERS, AuditTable, make_audit_table
+from metapeer.auditing.consequences import Consequence, consequence_of, rows_to_pool
+from metapeer.auditing.extraction_report import AuditReport
+from metapeer.auditing.findings import SEVERITIES, Finding
+from metapeer.auditing.rederive import rederive as derive_again
+from metapeer.auditing.table import NUMBERS, AuditTable, make_audit_table
 from metapeer.errors import MetapeerError
 from metapeer.records.catalog import load_instruments
 from metapeer.records.columns import decimal_mark
@@ -40,6 +40,12 @@ _ROOMS = (
     copies,
     participants,
 )
+_SAME_CAUSE = {
+    "raw_sd_is_se": "sd_is_se",
+    "sd_taken_for_se": "sd_too_large_by_root_n",
+    "sd_squared": "sd_is_variance",
+}
+"""Codes of one cause that two checks know by two names: one from the printed effect, one from other rows."""
 MOST_POOLED = 200
 """Findings that are pooled again; a table with more is beyond single consequences."""
 
@@ -144,7 +150,7 @@ def audit(
     Examples
     --------
     >>> import pandas as pd
-    >>> from metapeer.audit.extraction import audit
+    >>> from metapeer.auditing.extraction import audit
     >>> rows = pd.DataFrame({"study_id": ["a", "b"], "events1": [12, 31], "total1": [40, 30], "events2": [15, 20],
     ...                      "total2": [41, 42]})
     >>> report = audit(rows)
@@ -157,6 +163,7 @@ def audit(
         found += check(ready)
     order = list(SEVERITIES)
     found.sort(key=lambda finding: (order.index(finding.severity), finding.rows[:1], finding.check))
+    found = _once(found)
     if not remarks:
         found = [finding for finding in found if finding.severity != "remark"]
     pooled = rows_to_pool(ready)
@@ -174,3 +181,16 @@ def audit(
         notes=ready.notes,
     )
 
+
+def _once(found: list[Finding]) -> list[Finding]:
+    """Keep the first, gravest finding where two checks name one cause in the same rows."""
+    told: set[tuple[str, int]] = set()
+    kept = []
+    for finding in found:
+        cause = _SAME_CAUSE.get(finding.check, finding.check)
+        keys = {(cause, row) for row in finding.rows}
+        if keys and keys <= told:
+            continue
+        told |= keys
+        kept.append(finding)
+    return kept

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from metapeer.audit.consequences import Consequence
-from metapeer.audit.findings import SEVERITIES, Finding
-from metapeer.audit.rederive import Rederivation
+from metapeer.auditing.consequences import Consequence
+from metapeer.auditing.findings import SEVERITIES, Finding
+from metapeer.auditing.rederive import Rederivation
 from metapeer.formatting import Printable, TextTable, count
 
 __all__ = ["AuditReport"]
@@ -171,7 +171,8 @@ class AuditReport(Printable):
         sequence of TextTable
             One table for each severity that has findings.
         """
-        tables = [TextTable(title=f"Audit of {self.source}", header=("",), rows=[], notes=self._head())]
+        head = [(line,) for line in self._head()]
+        tables = [TextTable(title=f"Audit of {self.source}", header=("",), rows=head)]
         for severity, meaning in SEVERITIES.items():
             rows = [
                 (self.rows_of(finding), finding.message, finding.evidence, finding.look_up, "; ".join(words))

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.rederive_effects import EFFECT_FORMULAS, EffectFormula, Kind, Raw, correction_of
-from metapeer.audit.rederive_spreads import SPREAD_FORMULAS, SpreadFormula
+from metapeer.auditing.rederive_effects import EFFECT_FORMULAS, EffectFormula, Kind, Raw, correction_of
+from metapeer.auditing.rederive_spreads import SPREAD_FORMULAS, SpreadFormula
 from metapeer.effects.measures import ARMS, EVENTS
 
 __all__ = [
@@ -45,7 +45,7 @@ def half_units(decimals: Sequence[int] | NDArray[np.int64]) -> FloatArray:
     Parameters
     ----------
     decimals : sequence of int
-        As counted by `metapeer.audit.table.decimals_of`; -1 for a number that was not written plainly.
+        As counted by `metapeer.auditing.table.decimals_of`; -1 for a number that was not written plainly.
 
     Returns
     -------

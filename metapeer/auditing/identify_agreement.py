@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metapeer.audit.identify_numbers import OF_INTERVAL, Axes, Numbers
-from metapeer.audit.rounding import Printed
+from metapeer.auditing.identify_numbers import OF_INTERVAL, Axes, Numbers
+from metapeer.auditing.rounding import Printed
 from metapeer.pooling.weighted import FloatArray
 
 __all__ = ["Fit", "as_printed", "distance", "hold_against"]

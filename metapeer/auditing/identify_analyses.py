@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.identify_effects import Setting, read_settings
-from metapeer.audit.identify_numbers import SLOW
-from metapeer.audit.identify_printed import read_prints
-from metapeer.audit.identify_repair import search_changes
-from metapeer.audit.identify_results import Fitting, Identification, SmallChange
-from metapeer.audit.identify_search import Progress, Search, exclusions, fitting_groups, make_axes, nearest_miss
-from metapeer.audit.identify_space import check_measure, check_space, choice_words
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.identify_effects import Setting, read_settings
+from metapeer.auditing.identify_numbers import SLOW
+from metapeer.auditing.identify_printed import read_prints
+from metapeer.auditing.identify_repair import search_changes
+from metapeer.auditing.identify_results import Fitting, Identification, SmallChange
+from metapeer.auditing.identify_search import Progress, Search, exclusions, fitting_groups, make_axes, nearest_miss
+from metapeer.auditing.identify_space import check_measure, check_space, choice_words
 from metapeer.errors import MetapeerError, check_choice
 from metapeer.formatting import count
 from metapeer.pooling.intervals import check_level

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.identify_effects import PoolingTable, RowEffects
-from metapeer.audit.identify_numbers import SLOW, Axes
-from metapeer.audit.rounding import Printed
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.identify_effects import PoolingTable, RowEffects
+from metapeer.auditing.identify_numbers import SLOW, Axes
+from metapeer.auditing.rounding import Printed
 from metapeer.effects.continuous import hedges_g, heteroscedastic_smd, log_ratio_of_means, mean_difference
 from metapeer.pooling.heterogeneity import cochran_q, h2_from_tau2, i2_from_h2, i2_test_based
 from metapeer.pooling.intervals import normal_quantile, t_quantile

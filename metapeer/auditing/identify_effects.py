@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.identify_space import AVERAGES, Choices
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.identify_space import AVERAGES, Choices
 from metapeer.effects.continuous import SMD_VARIANCES
 from metapeer.effects.measures import ARMS, EVENTS, find_measure
 from metapeer.effects.table import effect_size

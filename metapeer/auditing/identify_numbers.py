@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.identify_effects import PoolingTable
-from metapeer.audit.identify_space import MANTEL_HAENSZEL
+from metapeer.auditing.identify_effects import PoolingTable
+from metapeer.auditing.identify_space import MANTEL_HAENSZEL
 from metapeer.effects.binary import TACC, fill_zero_cells
 from metapeer.pooling import stratified
 from metapeer.pooling.heterogeneity import cochran_q, h2_from_tau2, i2_from_h2, i2_test_based

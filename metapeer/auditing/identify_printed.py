@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from metapeer.audit.identify_numbers import QUANTITIES
-from metapeer.audit.rounding import Printed, read_printed
+from metapeer.auditing.identify_numbers import QUANTITIES
+from metapeer.auditing.rounding import Printed, read_printed
 from metapeer.errors import DataError, Fault, MetapeerError, check_choice
 from metapeer.records.schema import PUBLISHED
 

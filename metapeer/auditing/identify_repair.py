@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.identify_agreement import hold_against
-from metapeer.audit.identify_changes import changes_of, could_fit, i2_interval_agrees, ranges
-from metapeer.audit.identify_effects import Setting
-from metapeer.audit.identify_numbers import pool_all_ways
-from metapeer.audit.identify_results import SmallChange
-from metapeer.audit.identify_search import Pooled, Progress, Search
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.identify_agreement import hold_against
+from metapeer.auditing.identify_changes import changes_of, could_fit, i2_interval_agrees, ranges
+from metapeer.auditing.identify_effects import Setting
+from metapeer.auditing.identify_numbers import pool_all_ways
+from metapeer.auditing.identify_results import SmallChange
+from metapeer.auditing.identify_search import Pooled, Progress, Search
 
 __all__ = ["search_changes"]
 

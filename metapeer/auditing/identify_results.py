@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 
-from metapeer.audit.identify_numbers import QUANTITIES
-from metapeer.audit.identify_space import DIMENSIONS, SAME_TAU2, Analysis, bare_words
+from metapeer.auditing.identify_numbers import QUANTITIES
+from metapeer.auditing.identify_space import DIMENSIONS, SAME_TAU2, Analysis, bare_words
 from metapeer.formatting import Printable, TextTable, count, format_number
 
 __all__ = ["Exclusion", "Fitting", "Identification", "Mismatch", "NearMiss", "SmallChange"]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from metapeer.audit.identify_agreement import Fit, as_printed, distance, hold_against
-from metapeer.audit.identify_effects import Setting
-from metapeer.audit.identify_numbers import (
+from metapeer.auditing.identify_agreement import Fit, as_printed, distance, hold_against
+from metapeer.auditing.identify_effects import Setting
+from metapeer.auditing.identify_numbers import (
     AXES,
     SLOW,
     Axes,
@@ -18,9 +18,9 @@ from metapeer.audit.identify_numbers import (
     resolve,
     resolve_prediction,
 )
-from metapeer.audit.identify_results import Exclusion, Fitting, Mismatch, NearMiss
-from metapeer.audit.identify_space import DIMENSIONS, MANTEL_HAENSZEL, TABLE_CHOICES, Analysis
-from metapeer.audit.rounding import Printed
+from metapeer.auditing.identify_results import Exclusion, Fitting, Mismatch, NearMiss
+from metapeer.auditing.identify_space import DIMENSIONS, MANTEL_HAENSZEL, TABLE_CHOICES, Analysis
+from metapeer.auditing.rounding import Printed
 
 __all__ = ["Progress", "Search", "exclusions", "fitting_groups", "make_axes", "nearest_miss"]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from metapeer.audit.copies import find_arm_sizes, find_sizes
-from metapeer.audit.findings import Finding
-from metapeer.audit.plausible_rows import QUIET, by_key, groups_of, shown, trials_of
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.copies import find_arm_sizes, find_sizes
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.plausible_rows import QUIET, by_key, groups_of, shown, trials_of
+from metapeer.auditing.table import AuditTable
 
 __all__ = ["check_shared_arms", "check_trial_columns", "check_trial_names", "check_trial_rows"]
 

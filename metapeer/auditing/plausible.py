@@ -8,9 +8,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.integers import largest_sd
-from metapeer.audit.plausible_rows import (
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.integers import largest_sd
+from metapeer.auditing.plausible_rows import (
     QUIET,
     FloatArray,
     arms_of,
@@ -22,7 +22,7 @@ from metapeer.audit.plausible_rows import (
     significant_digits,
     whole,
 )
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.table import AuditTable
 
 __all__ = [
     "check_counts",

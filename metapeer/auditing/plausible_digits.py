@@ -5,10 +5,10 @@ import math
 import numpy as np
 from scipy.special import chdtrc
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.integers import grim, grim_chance, grimmer
-from metapeer.audit.plausible_rows import QUIET, FloatArray, arms_of, by_key, groups_of, numbers_in, shown
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.integers import grim, grim_chance, grimmer
+from metapeer.auditing.plausible_rows import QUIET, FloatArray, arms_of, by_key, groups_of, numbers_in, shown
+from metapeer.auditing.table import AuditTable
 
 __all__ = ["check_granularity", "check_last_digits"]
 

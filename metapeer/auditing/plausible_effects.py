@@ -6,9 +6,9 @@ import re
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.integers import half_unit
-from metapeer.audit.plausible_rows import (
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.integers import half_unit
+from metapeer.auditing.plausible_rows import (
     QUIET,
     FloatArray,
     arms_of,
@@ -20,7 +20,7 @@ from metapeer.audit.plausible_rows import (
     trials_of,
     usable,
 )
-from metapeer.audit.table import AuditTable, decimals_of
+from metapeer.auditing.table import AuditTable, decimals_of
 
 __all__ = ["check_baseline", "check_effects", "check_p_values", "check_standard_errors", "deleted_residuals"]
 

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.integers import half_unit
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.integers import half_unit
+from metapeer.auditing.table import AuditTable
 from metapeer.effects.continuous import SMD_VARIANCES, hedges_g
 
 __all__ = [

@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.plausible_rows import QUIET, FloatArray, by_key, groups_of, numbers_in, shown, trials_of
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.plausible_rows import QUIET, FloatArray, by_key, groups_of, numbers_in, shown, trials_of
+from metapeer.auditing.table import AuditTable
 
 __all__ = ["check_arm_sizes", "check_times"]
 

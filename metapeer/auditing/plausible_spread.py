@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.plausible_rows import (
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.plausible_rows import (
     QUIET,
     FloatArray,
     Reader,
@@ -24,7 +24,7 @@ from metapeer.audit.plausible_rows import (
     trials_of,
     usable,
 )
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.table import AuditTable
 
 __all__ = ["check_arm_spreads", "check_low_variation", "check_scales", "check_spreads"]
 

@@ -9,20 +9,20 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from metapeer.audit.published_effects import check_impossible, check_interval
-from metapeer.audit.published_heterogeneity import check_heterogeneity, knows_i2_from_q, knows_test_based
-from metapeer.audit.published_numbers import NUMBERS, PrintedResult, read_result
-from metapeer.audit.published_results import PublishedAudit, Verdict
-from metapeer.audit.published_tables import (
+from metapeer.auditing.published_effects import check_impossible, check_interval
+from metapeer.auditing.published_heterogeneity import check_heterogeneity, knows_i2_from_q, knows_test_based
+from metapeer.auditing.published_numbers import NUMBERS, PrintedResult, read_result
+from metapeer.auditing.published_results import PublishedAudit, Verdict
+from metapeer.auditing.published_tables import (
     check_directions,
     check_duplicates,
     check_odds_and_risks,
     check_trials,
     check_weights,
 )
-from metapeer.audit.published_tau2 import check_prediction, check_tau2
-from metapeer.audit.published_tests import check_participants, check_test
-from metapeer.audit.published_words import Examined
+from metapeer.auditing.published_tau2 import check_prediction, check_tau2
+from metapeer.auditing.published_tests import check_participants, check_test
+from metapeer.auditing.published_words import Examined
 from metapeer.errors import DataError, Fault, MetapeerError, check_choice
 from metapeer.pooling.intervals import check_level
 

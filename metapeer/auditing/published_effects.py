@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from metapeer.audit.findings import Finding, Severity
-from metapeer.audit.published_numbers import Comparison, PrintedResult
-from metapeer.audit.published_ranges import Range, symmetric_region
-from metapeer.audit.published_words import INTERVAL, ON_SCALE, Examined, finding, words
-from metapeer.audit.rounding import Printed, read_printed
+from metapeer.auditing.findings import Finding, Severity
+from metapeer.auditing.published_numbers import Comparison, PrintedResult
+from metapeer.auditing.published_ranges import Range, symmetric_region
+from metapeer.auditing.published_words import INTERVAL, ON_SCALE, Examined, finding, words
+from metapeer.auditing.rounding import Printed, read_printed
 
 __all__ = ["check_impossible", "check_interval"]
 

@@ -4,11 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from metapeer.audit.findings import Finding, Severity
-from metapeer.audit.published_numbers import Comparison, PrintedResult
-from metapeer.audit.published_ranges import Range, meet, miss
-from metapeer.audit.published_words import ONE_UNIT, Examined, finding, shown, words
-from metapeer.audit.rounding import Printed
+from metapeer.auditing.findings import Finding, Severity
+from metapeer.auditing.published_numbers import Comparison, PrintedResult
+from metapeer.auditing.published_ranges import Range, meet, miss
+from metapeer.auditing.published_words import ONE_UNIT, Examined, finding, shown, words
+from metapeer.auditing.rounding import Printed
 from metapeer.formatting import count
 from metapeer.pooling.heterogeneity import i2_from_h2, i2_test_based
 from metapeer.pooling.intervals import chi2_tail

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from metapeer.audit.published_ranges import Range, range_of, symmetric_region
-from metapeer.audit.rounding import Printed, read_printed
+from metapeer.auditing.published_ranges import Range, range_of, symmetric_region
+from metapeer.auditing.rounding import Printed, read_printed
 from metapeer.effects.measures import MEASURES
 from metapeer.effects.reported import read_effect_type
 from metapeer.pooling.intervals import normal_quantile, t_quantile

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
-from metapeer.audit.rounding import Printed
+from metapeer.auditing.rounding import Printed
 from metapeer.pooling.intervals import two_sided_p
 
 __all__ = ["Range", "meet", "miss", "p_range", "range_of", "statistic_range", "symmetric_region"]
@@ -29,7 +29,7 @@ def range_of(printed: Printed) -> Range:
 
     Examples
     --------
-    >>> from metapeer.audit.rounding import read_printed
+    >>> from metapeer.auditing.rounding import read_printed
     >>> low, high = range_of(read_printed("0.10"))
     >>> round(low, 6), round(high, 6)
     (0.095, 0.105)
@@ -77,7 +77,7 @@ def miss(printed: Printed, allowed: Range) -> float:
 
     Examples
     --------
-    >>> from metapeer.audit.rounding import read_printed
+    >>> from metapeer.auditing.rounding import read_printed
     >>> round(miss(read_printed("0.10"), (0.12, 0.2)), 2)
     1.5
     """

@@ -7,9 +7,9 @@ from typing import Literal
 
 import pandas as pd
 
-from metapeer.audit.findings import SEVERITIES, Finding
-from metapeer.audit.published_numbers import Comparison
-from metapeer.audit.published_words import words
+from metapeer.auditing.findings import SEVERITIES, Finding
+from metapeer.auditing.published_numbers import Comparison
+from metapeer.auditing.published_words import words
 from metapeer.formatting import Printable, TextTable, count
 
 __all__ = ["PublishedAudit", "Verdict"]

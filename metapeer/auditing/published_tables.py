@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.published_numbers import PrintedResult
-from metapeer.audit.published_ranges import meet
-from metapeer.audit.published_words import finding, shown
-from metapeer.audit.rounding import Printed
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.published_numbers import PrintedResult
+from metapeer.auditing.published_ranges import meet
+from metapeer.auditing.published_words import finding, shown
+from metapeer.auditing.rounding import Printed
 from metapeer.formatting import count
 
 __all__ = ["check_directions", "check_duplicates", "check_odds_and_risks", "check_trials", "check_weights"]

@@ -2,10 +2,10 @@
 
 import math
 
-from metapeer.audit.published_heterogeneity import compared, i2_range
-from metapeer.audit.published_numbers import Comparison, PrintedResult
-from metapeer.audit.published_ranges import meet, symmetric_region
-from metapeer.audit.published_words import ON_SCALE, Examined, finding, shown, words
+from metapeer.auditing.published_heterogeneity import compared, i2_range
+from metapeer.auditing.published_numbers import Comparison, PrintedResult
+from metapeer.auditing.published_ranges import meet, symmetric_region
+from metapeer.auditing.published_words import ON_SCALE, Examined, finding, shown, words
 from metapeer.pooling.intervals import normal_quantile, t_quantile
 
 __all__ = ["check_prediction", "check_tau2"]

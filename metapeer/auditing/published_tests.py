@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from metapeer.audit.findings import Finding, Severity
-from metapeer.audit.published_numbers import Comparison, PrintedResult, Reading
-from metapeer.audit.published_ranges import Range, meet, miss, p_range, statistic_range
-from metapeer.audit.published_words import INTERVAL, ONE_UNIT, Examined, finding, shown, words
+from metapeer.auditing.findings import Finding, Severity
+from metapeer.auditing.published_numbers import Comparison, PrintedResult, Reading
+from metapeer.auditing.published_ranges import Range, meet, miss, p_range, statistic_range
+from metapeer.auditing.published_words import INTERVAL, ONE_UNIT, Examined, finding, shown, words
 from metapeer.pooling.intervals import normal_quantile, t_quantile
 
 __all__ = ["check_participants", "check_test"]

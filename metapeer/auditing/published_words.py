@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from metapeer.audit.findings import Finding, Severity
-from metapeer.audit.published_numbers import Comparison, PrintedResult
-from metapeer.audit.published_ranges import Range
+from metapeer.auditing.findings import Finding, Severity
+from metapeer.auditing.published_numbers import Comparison, PrintedResult
+from metapeer.auditing.published_ranges import Range
 from metapeer.formatting import format_number
 
 __all__ = ["INTERVAL", "ONE_UNIT", "ON_SCALE", "Examined", "finding", "shown", "words"]

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.formulas import smallest_inputs
-from metapeer.audit.rederive_findings import find_in_group, find_in_sizes
-from metapeer.audit.rederive_limits import check_limits
-from metapeer.audit.rederive_printed import Printed, read_printed
-from metapeer.audit.rederive_result import Rederivation, TableFormula
-from metapeer.audit.rederive_rows import Group, make_groups
-from metapeer.audit.rederive_signs import Convention, check_signs, find_convention
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.formulas import smallest_inputs
+from metapeer.auditing.rederive_findings import find_in_group, find_in_sizes
+from metapeer.auditing.rederive_limits import check_limits
+from metapeer.auditing.rederive_printed import Printed, read_printed
+from metapeer.auditing.rederive_result import Rederivation, TableFormula
+from metapeer.auditing.rederive_rows import Group, make_groups
+from metapeer.auditing.rederive_signs import Convention, check_signs, find_convention
+from metapeer.auditing.table import AuditTable
 from metapeer.effects.measures import ARMS, EVENTS
 
 __all__ = ["Rederivation", "TableFormula", "check_rederivation", "rederive"]
@@ -69,7 +69,7 @@ def rederive(table: AuditTable) -> Rederivation:
     Examples
     --------
     >>> import pandas as pd
-    >>> from metapeer.audit.table import make_audit_table
+    >>> from metapeer.auditing.table import make_audit_table
     >>> rows = pd.DataFrame({"n1": [11, 50], "mean1": [17.8, 5.1], "sd1": [9.9, 2.0], "n2": [14, 48],
     ...                      "mean2": [26.9, 4.2], "sd2": [11.2, 2.1], "yi": ["-0.826", "0.436"],
     ...                      "sei": ["0.423", "0.205"]})
@@ -152,7 +152,7 @@ def check_rederivation(table: AuditTable) -> list[Finding]:
     Examples
     --------
     >>> import pandas as pd
-    >>> from metapeer.audit.table import make_audit_table
+    >>> from metapeer.auditing.table import make_audit_table
     >>> rows = pd.DataFrame({"es": [7.25], "es_ci_low": [-10.85], "es_ci_high": [-3.65]})
     >>> [finding.check for finding in check_rederivation(make_audit_table(rows))]
     ['limits_sign']

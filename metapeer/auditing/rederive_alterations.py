@@ -21,7 +21,7 @@ class Alteration:
     Parameters
     ----------
     code, words, columns, truth, rank
-        As in `metapeer.audit.rederive_slips.Reading`.
+        As in `metapeer.auditing.rederive_slips.Reading`.
     change : callable
         Other raw numbers, from those of all rows.
     """

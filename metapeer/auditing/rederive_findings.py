@@ -5,10 +5,10 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.findings import Finding, Severity
-from metapeer.audit.rederive_rows import Group
-from metapeer.audit.rederive_slips import Reading, find_readings
-from metapeer.audit.rederive_whole import (
+from metapeer.auditing.findings import Finding, Severity
+from metapeer.auditing.rederive_rows import Group
+from metapeer.auditing.rederive_slips import Reading, find_readings
+from metapeer.auditing.rederive_whole import (
     FEWEST,
     HALF,
     MOST,
@@ -17,7 +17,7 @@ from metapeer.audit.rederive_whole import (
     whole_column,
     whole_spread,
 )
-from metapeer.audit.rederive_words import (
+from metapeer.auditing.rederive_words import (
     MANY,
     Derived,
     columns_of,
@@ -28,7 +28,7 @@ from metapeer.audit.rederive_words import (
     look_up_in,
     own_unit,
 )
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.table import AuditTable
 
 __all__ = ["find_in_group", "find_in_sizes"]
 

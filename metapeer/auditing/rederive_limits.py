@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from metapeer.audit.findings import Finding, Severity
-from metapeer.audit.formulas import half_units
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.findings import Finding, Severity
+from metapeer.auditing.formulas import half_units
+from metapeer.auditing.table import AuditTable
 from metapeer.effects.convert import midpoint_can_be_estimate
 
 __all__ = ["check_limits"]

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.formulas import RELATIVE_TOLERANCE, agrees, half_units
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.formulas import RELATIVE_TOLERANCE, agrees, half_units
+from metapeer.auditing.table import AuditTable
 
 __all__ = ["Printed", "read_printed"]
 

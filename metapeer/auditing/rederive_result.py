@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.formulas import Kind
+from metapeer.auditing.formulas import Kind
 from metapeer.formatting import Printable, TextTable, count, format_number
 
 __all__ = ["Rederivation", "TableFormula"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.formulas import (
+from metapeer.auditing.formulas import (
     EFFECT_FORMULAS,
     SPREAD_FORMULAS,
     EffectFormula,
@@ -17,8 +17,8 @@ from metapeer.audit.formulas import (
     half_units,
     smallest_inputs,
 )
-from metapeer.audit.rederive_printed import Printed
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.rederive_printed import Printed
+from metapeer.auditing.table import AuditTable
 from metapeer.effects.measures import ARMS, EVENTS
 
 __all__ = ["Group", "make_groups", "predict", "regroup"]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.findings import Finding, Severity
-from metapeer.audit.rederive_printed import Printed
-from metapeer.audit.rederive_rows import Group
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.findings import Finding, Severity
+from metapeer.auditing.rederive_printed import Printed
+from metapeer.auditing.rederive_rows import Group
+from metapeer.auditing.table import AuditTable
 
 __all__ = ["Convention", "check_signs", "find_convention"]
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.formulas import (
+from metapeer.auditing.formulas import (
     EFFECT_FORMULAS,
     RELATIVE_TOLERANCE,
     SpreadFormula,
@@ -16,10 +16,10 @@ from metapeer.audit.formulas import (
     correction_of,
     smallest_inputs,
 )
-from metapeer.audit.rederive_alterations import SINGLE, SYSTEMATIC, Alteration, Truth
-from metapeer.audit.rederive_printed import Printed
-from metapeer.audit.rederive_rows import Group, predict
-from metapeer.audit.table import AuditTable
+from metapeer.auditing.rederive_alterations import SINGLE, SYSTEMATIC, Alteration, Truth
+from metapeer.auditing.rederive_printed import Printed
+from metapeer.auditing.rederive_rows import Group, predict
+from metapeer.auditing.table import AuditTable
 
 __all__ = ["Reading", "find_readings"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.rederive_effects import (
+from metapeer.auditing.rederive_effects import (
     CORRECTIONS,
     DIVISORS,
     RULES,

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from metapeer.audit.findings import Finding
-from metapeer.audit.rederive_alterations import SYSTEMATIC
-from metapeer.audit.rederive_rows import Group, predict, regroup
-from metapeer.audit.rederive_words import Derived, instead_of, look_up_in, own_unit
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.rederive_alterations import SYSTEMATIC
+from metapeer.auditing.rederive_rows import Group, predict, regroup
+from metapeer.auditing.rederive_words import Derived, instead_of, look_up_in, own_unit
 from metapeer.formatting import count
 
 __all__ = ["FEWEST", "HALF", "MOST", "effects_from_elsewhere", "errors_from_elsewhere", "whole_column", "whole_spread"]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metapeer.audit.rederive_rows import Group
-from metapeer.audit.rederive_slips import Reading
+from metapeer.auditing.rederive_rows import Group
+from metapeer.auditing.rederive_slips import Reading
 
 __all__ = ["MANY", "Derived", "columns_of", "derive", "evidence_of", "instead_of", "joined", "look_up_in", "own_unit"]
 

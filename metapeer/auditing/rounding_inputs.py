@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metapeer.audit.rounding import reachable_range, read_printed
+from metapeer.auditing.rounding import reachable_range, read_printed
 from metapeer.effects.measures import find_measure
 from metapeer.effects.table import effect_size
 from metapeer.errors import DataError, DataWarning, Fault, MetapeerError

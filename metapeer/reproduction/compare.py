@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from metapeer.audit.rounding import Printed, find_inputs, reachable_range, read_printed
+from metapeer.auditing.rounding import Printed, find_inputs, reachable_range, read_printed
 from metapeer.errors import MetapeerError
 from metapeer.formatting import format_number
 from metapeer.pooling.results import MetaAnalysisResult, measure_of

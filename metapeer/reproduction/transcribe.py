@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from metapeer.audit.rounding import Printed, read_printed
+from metapeer.auditing.rounding import Printed, read_printed
 from metapeer.effects.measures import MEASURES
 from metapeer.effects.reported import read_effect_type
 from metapeer.errors import DataError, Fault, MetapeerError

@@ -2,14 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metapeer.audit.copies import (
+from metapeer.auditing.copies import (
     check_copied_arms,
     check_copied_errors,
     check_copied_rows,
     check_equal_arms,
     check_shifted_cells,
 )
-from metapeer.audit.table import make_audit_table
+from metapeer.auditing.table import make_audit_table
 from metapeer.records.catalog import datasets_root
 
 ARMS = ("n1", "mean1", "sd1", "n2", "mean2", "sd2")

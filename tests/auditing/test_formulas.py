@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metapeer.audit.formulas import (
+from metapeer.auditing.formulas import (
     EFFECT_FORMULAS,
     SPREAD_FORMULAS,
     agrees,
@@ -16,7 +16,7 @@ from metapeer.audit.formulas import (
     half_units,
     smallest_inputs,
 )
-from metapeer.audit.table import decimals_of
+from metapeer.auditing.table import decimals_of
 
 CLEAN = Path(__file__).parent / "clean"
 ARMS = {"n1": 11.0, "mean1": 17.8, "sd1": 9.9, "n2": 14.0, "mean2": 26.9, "sd2": 11.2}

@@ -18,10 +18,10 @@ from metapeer import (
     meta_analysis,
     peto,
 )
-from metapeer.audit.findings import Finding
-from metapeer.audit.identify_analyses import identify
-from metapeer.audit.identify_space import SAME_TAU2, VALUES
-from metapeer.audit.rounding import read_printed
+from metapeer.auditing.findings import Finding
+from metapeer.auditing.identify_analyses import identify
+from metapeer.auditing.identify_space import SAME_TAU2, VALUES
+from metapeer.auditing.rounding import read_printed
 from metapeer.errors import ChoiceError, DataError, MetapeerError
 from metapeer.pooling.inference import GOES_WITH
 from metapeer.pooling.tau2 import TAU2_METHODS

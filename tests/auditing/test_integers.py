@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metapeer.audit.integers import debit, grim, grim_chance, grimmer, half_unit, largest_sd, sd_limits
+from metapeer.auditing.integers import debit, grim, grim_chance, grimmer, half_unit, largest_sd, sd_limits
 
 # The flying pigs of scrutiny (Jung 2025, data set pigs5), with what its grimmer_map() says of them. It warns that some
 # verdicts of inconsistency are false: the fourth pig's is, as PIG_4 shows, and is True here.

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from metapeer.audit.participants import check_shared_arms, check_trial_columns, check_trial_names, check_trial_rows
-from metapeer.audit.table import make_audit_table
+from metapeer.auditing.participants import check_shared_arms, check_trial_columns, check_trial_names, check_trial_rows
+from metapeer.auditing.table import make_audit_table
 from metapeer.records.catalog import datasets_root
 
 

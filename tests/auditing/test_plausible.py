@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metapeer.audit.plausible import check_counts, check_means, check_percentages, check_sds, check_whole_numbers
-from metapeer.audit.plausible_digits import check_granularity, check_last_digits
-from metapeer.audit.plausible_effects import (
+from metapeer.auditing.plausible import check_counts, check_means, check_percentages, check_sds, check_whole_numbers
+from metapeer.auditing.plausible_digits import check_granularity, check_last_digits
+from metapeer.auditing.plausible_effects import (
     check_baseline,
     check_effects,
     check_p_values,
     check_standard_errors,
     deleted_residuals,
 )
-from metapeer.audit.plausible_sizes import check_arm_sizes, check_times
-from metapeer.audit.plausible_spread import check_arm_spreads, check_low_variation, check_scales, check_spreads
-from metapeer.audit.table import make_audit_table
+from metapeer.auditing.plausible_sizes import check_arm_sizes, check_times
+from metapeer.auditing.plausible_spread import check_arm_spreads, check_low_variation, check_scales, check_spreads
+from metapeer.auditing.table import make_audit_table
 from metapeer.effects.continuous import hedges_g
 from metapeer.records.catalog import datasets_root
 
@@ -30,7 +30,7 @@ MODULES = (
 )  # fmt: skip
 CHECKS = [
     getattr(module, name)
-    for module in map(importlib.import_module, (f"metapeer.audit.{name}" for name in MODULES))
+    for module in map(importlib.import_module, (f"metapeer.auditing.{name}" for name in MODULES))
     for name in module.__all__
     if name.startswith("check_")
 ]

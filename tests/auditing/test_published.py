@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metapeer.audit.published import audit_published
-from metapeer.audit.published_numbers import NUMBERS, read_result
-from metapeer.audit.published_ranges import statistic_range, symmetric_region
+from metapeer.auditing.published import audit_published
+from metapeer.auditing.published_numbers import NUMBERS, read_result
+from metapeer.auditing.published_ranges import statistic_range, symmetric_region
 from metapeer.errors import ChoiceError, DataError, MetapeerError
 from metapeer.formatting import Printable
 from metapeer.pooling.heterogeneity import i2_test_based, typical_variance

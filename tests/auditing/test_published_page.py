@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import metapeer.audit.published
-from metapeer.audit.published import audit_published
-from metapeer.audit.rounding import read_printed
+import metapeer.auditing.published
+from metapeer.auditing.published import audit_published
+from metapeer.auditing.rounding import read_printed
 from metapeer.errors import DataWarning
 from metapeer.pooling.intervals import normal_quantile
 from metapeer.pooling.models import meta_analysis
 from metapeer.records.catalog import dataset_names, load_dataset
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "audit-published.md"
-ROOM = Path(metapeer.audit.published.__file__).parent
+ROOM = Path(metapeer.auditing.published.__file__).parent
 REVIEWS, RESULTS = 40, 8
 SEED = 20260101
 PARTS = 4

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metapeer.audit.rederive import check_rederivation, rederive
-from metapeer.audit.table import NUMBERS, make_audit_table
+from metapeer.auditing.rederive import check_rederivation, rederive
+from metapeer.auditing.table import NUMBERS, make_audit_table
 from metapeer.effects.continuous import cohen_d, hedges_g
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from metapeer.audit.rounding import Printed, find_inputs, reachable_range, read_printed
+from metapeer.auditing.rounding import Printed, find_inputs, reachable_range, read_printed
 
 NUMBERS = st.floats(-1e6, 1e6)
 DIGITS = st.integers(0, 6)

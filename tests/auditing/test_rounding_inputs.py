@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metapeer.audit.rounding_inputs import QUANTITIES, rounding_range
+from metapeer.auditing.rounding_inputs import QUANTITIES, rounding_range
 from metapeer.effects.table import effect_size
 from metapeer.errors import DataError, DataWarning, MetapeerError
 from metapeer.pooling.models import meta_analysis

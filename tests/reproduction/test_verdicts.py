@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from metapeer import DataError, MetapeerError, reproduce
-from metapeer.audit.rounding import read_printed
+from metapeer.auditing.rounding import read_printed
 
 SMIT = {
     "clinical recovery": ("es", "0.19", "0.18"),

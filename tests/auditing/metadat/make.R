@@ -1,6 +1,6 @@
 # Writes real extraction tables of R metadat as CSV files, for counting false alarms. Run from the root of the checkout.
 library(metadat)
-out <- "tests/audit/metadat"
+out <- "tests/auditing/metadat"
 w <- function(name, d) write.csv(d, file.path(out, paste0(name, ".csv")), row.names=FALSE, na="", quote=TRUE, fileEncoding="UTF-8")
 mean6 <- function(s, n1,m1,s1,n2,m2,s2,...) data.frame(study=s, ..., n1i=n1, m1i=m1, sd1i=s1, n2i=n2, m2i=m2, sd2i=s2)
 cnt <- function(s, a,n1,c,n2,...) data.frame(study=s, ..., events1=a, total1=n1, events2=c, total2=n2)
