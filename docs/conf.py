@@ -2,7 +2,10 @@ import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from sphinx.application import Sphinx
+
 sys.path.insert(0, str(Path(__file__).parent))
+from figures import draw_all
 
 project = "metapeer"
 author = "The metapeer developers"
@@ -33,7 +36,6 @@ html_theme = "furo"
 html_title = f"metapeer {release}"
 
 
-def setup(app):
-    from figures import draw_all
-
+def setup(app: Sphinx) -> None:
+    """Draw the figures of the pages before they are read."""
     app.connect("builder-inited", draw_all)

@@ -411,6 +411,8 @@ OVERRIDES = Table(
         ),
         Field(name="reason", required=True, description="why"),
         Field(name="source", required=True, description="on what evidence"),
+        Field(name="author", description="who recorded the correction"),
+        Field(name="date", description="when it was recorded, as year-month-day"),
     ),
 )
 
