@@ -160,6 +160,9 @@ def _copied_numbers(table: AuditTable, twice: set[int]) -> list[Finding]:
     effect = "review_yi" if table.has("review_yi") else "yi"
     error = next((c for c in ("review_sei", "sei", "vi") if table.has(c)), "sei")
     sets.append(((effect, error), _effect_chance(table, effect, error)))
+    # The lower limit tells as much again as a standard error does; the upper one follows from the two.
+    sets.append((("es", "es_ci_low", "es_ci_high"), _limits_chance(table)))
+    sets.append((("es", "es_se"), _effect_chance(table, "es", "es_se")))
     done: set[int] = set(twice)
     for columns, chance in sets:
         values = np.stack([arms.get(column, table.number(column)) for column in columns], axis=1)
@@ -208,6 +211,17 @@ def _effect_chance(table: AuditTable, effect: str, error: str) -> FloatArray:
     value = np.abs(table.number(error))
     with np.errstate(all="ignore"):
         chance = np.minimum(fine[0] / 2, 1.0) * np.minimum(fine[1] / (0.5 * value), 1.0)
+    return np.where(np.isfinite(chance), chance, 1.0)
+
+
+def _limits_chance(table: AuditTable) -> FloatArray:
+    """Chance that another estimate and interval are the same as printed, were widths spread over half of themselves."""
+    fine = [np.maximum(2 * half_unit(table.decimals(c)), 1e-9) for c in ("es", "es_ci_low")]
+    low = table.number("es_ci_low")
+    width = table.number("es_ci_high") - low
+    with np.errstate(all="ignore"):
+        # A ratio is spread over a few times itself, and a difference over two units, as other effects are.
+        chance = np.minimum(fine[0] / np.maximum(width / 2, 2), 1.0) * np.minimum(fine[1] / (0.5 * np.abs(width)), 1.0)
     return np.where(np.isfinite(chance), chance, 1.0)
 
 

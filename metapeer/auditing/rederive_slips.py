@@ -396,6 +396,8 @@ def _other_formulas(case: _Case) -> Iterator[tuple[int, Reading]]:
                     words, detail = "both arms are the same participants (J at n - 1)", f"correlation {r:.3g}"
                 elif stem.get(other.code, other.code) == stem.get(formula.code, formula.code):
                     code = "uncorrected_d" if other.code == "D" else "other_correction"
+                elif other.ratio != formula.ratio:
+                    code = "ratio_not_log" if other.ratio else "log_of_ratio"
                 elif other.family == formula.family or {other.family, formula.family} <= _SMD:
                     code = "other_standardiser"
                 else:

@@ -274,6 +274,25 @@ TRIALS = Table(
         Field(name="mean_age", type="number", minimum=0, maximum=120, description="mean age in years"),
         Field(name="delivery", description="in person, at a distance, or both"),
         Field(name="structure", description="whether the peer support followed a manual or curriculum"),
+        Field(
+            name="design",
+            categories=("parallel", "cluster", "crossover"),
+            description="who was randomised: people to one arm each, whole clusters of people, or people to an order "
+            "of treatments; empty when the source does not say",
+        ),
+        Field(
+            name="mean_cluster_size",
+            type="number",
+            minimum=1,
+            description="of a cluster trial, the mean number of analysed participants of a cluster",
+        ),
+        Field(
+            name="icc",
+            type="number",
+            minimum=-1,
+            maximum=1,
+            description="of a cluster trial, the intracluster correlation of the outcome, where a source gives it",
+        ),
         *_implementation(),
         *(
             Field(name=f"rob_d{i}", description=f"risk of bias (RoB 2), domain {i}: {name}")

@@ -25,12 +25,13 @@ def main(path: str) -> int:
             others = run["extra_info"]["others"]  # timed in a process of their own; the process itself says nothing
         else:
             groups[run["group"]][run["name"]] = run["stats"]["min"]
+            groups[run["group"]] |= run["extra_info"].get("beside", {})
     for group, times in others.items():
         groups[group] |= times
     too_slow = 0
     for group, times in groups.items():
         print(f"\n{group}")
-        own = next(seconds for name, seconds in times.items() if "metapeer" in name or len(times) == 1)
+        own = next((seconds for name, seconds in times.items() if "metapeer" in name), next(iter(times.values())))
         for name, seconds in sorted(times.items(), key=lambda item: item[1]):
             words = name.removeprefix("test_").replace("_", " ")
             print(f"  {words:60} {1e3 * seconds:10.3f} ms {seconds / own:8.2f} x")
