@@ -1,11 +1,7 @@
 import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
-
-from sphinx.application import Sphinx
-
-sys.path.insert(0, str(Path(__file__).parent))
-from figures import draw_all
+from typing import Any
 
 project = "metapeer"
 author = "The metapeer developers"
@@ -36,6 +32,9 @@ html_theme = "furo"
 html_title = f"metapeer {release}"
 
 
-def setup(app: Sphinx) -> None:
+def setup(app: Any) -> None:
     """Draw the figures of the pages before they are read."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    from figures import draw_all
+
     app.connect("builder-inited", draw_all)

@@ -10,6 +10,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from metapeer.auditing.extraction import (
+        audit,
+    )
+    from metapeer.auditing.extraction_report import (
+        AuditReport,
+    )
+    from metapeer.auditing.findings import (
+        Finding,
+    )
     from metapeer.auditing.identify_analyses import (
         identify,
     )
@@ -39,6 +48,10 @@ if TYPE_CHECKING:
         RecoveredCounts,
         TwoByTwo,
         recover_counts,
+    )
+    from metapeer.effects.designs import (
+        adjust_over_icc,
+        adjust_unit_of_analysis,
     )
     from metapeer.effects.intervals import (
         effect_from_interval,
@@ -76,9 +89,43 @@ if TYPE_CHECKING:
         t_from_smd,
     )
     from metapeer.effects.table import effect_size
+    from metapeer.effects.unit_of_analysis import (
+        CombinedGroups,
+        CrossoverEffect,
+        combine_groups,
+        crossover_difference,
+        crossover_smd,
+        design_effect,
+        effective_sample_size,
+    )
     from metapeer.errors import ChoiceError, ConvergenceError, DataError, DataWarning, MetapeerError
+    from metapeer.living.preview import (
+        conditional_power,
+        extended_funnel_table,
+        needed_trial_size,
+        preview_trial,
+    )
+    from metapeer.living.preview_results import (
+        NeededSize,
+        PreviewResult,
+    )
+    from metapeer.living.update_outcome import (
+        OutcomeChange,
+        Share,
+    )
+    from metapeer.living.update_results import (
+        Awaited,
+        ReviewUpdate,
+    )
+    from metapeer.living.update_run import (
+        diff,
+        update,
+    )
     from metapeer.plots.bubble import (
         bubble_plot,
+    )
+    from metapeer.plots.extended_funnel import (
+        extended_funnel_plot,
     )
     from metapeer.plots.forest import forest_plot
     from metapeer.plots.profile import (
@@ -110,6 +157,12 @@ if TYPE_CHECKING:
         covariance_from_blocks,
         covariance_from_matrix,
     )
+    from metapeer.pooling.cumulative_models import (
+        cumulative,
+    )
+    from metapeer.pooling.cumulative_results import (
+        CumulativeResult,
+    )
     from metapeer.pooling.dependence import (
         sampling_covariance,
     )
@@ -125,6 +178,9 @@ if TYPE_CHECKING:
     from metapeer.pooling.exceedance_results import (
         ExceedanceResult,
     )
+    from metapeer.pooling.fhir import (
+        fhir_evidence,
+    )
     from metapeer.pooling.glmm_models import (
         glmm_meta_analysis,
     )
@@ -133,14 +189,8 @@ if TYPE_CHECKING:
         LocationScaleResult,
         location_scale,
     )
-    from metapeer.auditing.extraction import (
-        audit,
-    )
-    from metapeer.auditing.extraction_report import (
-        AuditReport,
-    )
-    from metapeer.auditing.findings import (
-        Finding,
+    from metapeer.pooling.r_script import (
+        metafor_script,
     )
     from metapeer.pooling.models import meta_analysis
     from metapeer.pooling.multilevel_comparison import (
@@ -217,6 +267,16 @@ if TYPE_CHECKING:
         load_instruments,
     )
     from metapeer.records.csvfile import read_outcomes
+    from metapeer.records.interchange.door import (
+        read_extraction,
+    )
+    from metapeer.records.interchange.export import (
+        write_metapsy,
+        write_table_as,
+    )
+    from metapeer.records.interchange.metapsy import (
+        read_metapsy,
+    )
     from metapeer.records.overrides import apply_overrides
     from metapeer.reproduction.ledger import Ledger
     from metapeer.reproduction.run import reproduce
@@ -225,13 +285,17 @@ if TYPE_CHECKING:
 _HOMES = {
     "AdjustedPValues": "pooling.multiplicity",
     "AuditReport": "auditing.extraction_report",
+    "Awaited": "living.update_results",
     "BayesianMetaAnalysisResult": "pooling.bayes_models",
     "BetaBinomialResult": "pooling.count_results",
     "ChoiceError": "errors",
     "ClassContrast": "pooling.outcome_classes_results",
     "ClusterRobustResult": "pooling.robust_results",
+    "CombinedGroups": "effects.unit_of_analysis",
     "ConvergenceError": "errors",
     "ConvertedEffect": "effects.statistics",
+    "CrossoverEffect": "effects.unit_of_analysis",
+    "CumulativeResult": "pooling.cumulative_results",
     "DataError": "errors",
     "DataWarning": "errors",
     "DependenceDescription": "pooling.dependence_description",
@@ -252,24 +316,31 @@ _HOMES = {
     "MetapeerError": "errors",
     "ModelComparison": "pooling.regression_comparisons",
     "MultilevelResult": "pooling.multilevel_results",
+    "NeededSize": "living.preview_results",
+    "OutcomeChange": "living.update_outcome",
     "OutcomeClassContrast": "pooling.outcome_classes_results",
     "OutcomesResult": "pooling.outcomes",
     "PermutationTest": "pooling.regression_comparisons",
     "PosteriorSummary": "pooling.bayes_models",
+    "PreviewResult": "living.preview_results",
     "PublishedAudit": "auditing.published_results",
     "RecoveredCounts": "effects.counts",
     "Review": "records.catalog",
+    "ReviewUpdate": "living.update_results",
     "RobustVarianceResult": "pooling.robust_rve",
     "RobustWald": "pooling.robust_wald",
     "RoundingRange": "auditing.rounding_inputs",
     "SamplingCovariance": "pooling.covariance",
+    "Share": "living.update_outcome",
     "Shrinkage": "pooling.bayes_models",
     "SkewnessTest": "effects.moments",
     "SubgroupAnalysisResult": "pooling.subgroups",
     "TwoByTwo": "effects.counts",
     "WildBootstrapTest": "pooling.robust_tests",
     "WorkingModel": "pooling.robust",
+    "adjust_over_icc": "effects.designs",
     "adjust_p_values": "pooling.multiplicity",
+    "adjust_unit_of_analysis": "effects.designs",
     "apply_overrides": "records.overrides",
     "audit": "auditing.extraction",
     "audit_published": "auditing.published",
@@ -280,6 +351,8 @@ _HOMES = {
     "bubble_plot": "plots.bubble",
     "check_transcription": "reproduction.transcribe",
     "cluster_robust": "pooling.robust_models",
+    "combine_groups": "effects.unit_of_analysis",
+    "conditional_power": "living.preview",
     "contrast_outcome_classes": "pooling.outcome_classes",
     "correlation_from_chi2": "effects.statistics",
     "correlation_from_d": "effects.statistics",
@@ -288,12 +361,21 @@ _HOMES = {
     "counts_from_margins": "effects.margins",
     "covariance_from_blocks": "pooling.covariance",
     "covariance_from_matrix": "pooling.covariance",
+    "crossover_difference": "effects.unit_of_analysis",
+    "crossover_smd": "effects.unit_of_analysis",
+    "cumulative": "pooling.cumulative_models",
     "d_from_smd": "effects.statistics",
     "datasets_root": "records.catalog",
     "describe_dependence": "pooling.dependence_description",
+    "design_effect": "effects.unit_of_analysis",
+    "diff": "living.update_run",
     "effect_from_interval": "effects.intervals",
     "effect_from_p": "effects.intervals",
     "effect_size": "effects.table",
+    "effective_sample_size": "effects.unit_of_analysis",
+    "extended_funnel_plot": "plots.extended_funnel",
+    "extended_funnel_table": "living.preview",
+    "fhir_evidence": "pooling.fhir",
     "forest_plot": "plots.forest",
     "glmm_meta_analysis": "pooling.glmm_models",
     "half_cauchy": "pooling.priors",
@@ -314,13 +396,18 @@ _HOMES = {
     "mean_sd_from_quantiles": "effects.moments",
     "meta_analysis": "pooling.models",
     "meta_regression": "pooling.regression_models",
+    "metafor_script": "pooling.r_script",
     "multilevel_meta_analysis": "pooling.multilevel_models",
+    "needed_trial_size": "living.preview",
     "normal": "pooling.priors",
     "peto": "pooling.counts",
     "pool_outcomes": "pooling.outcomes",
     "pretest_posttest_control": "effects.change",
+    "preview_trial": "living.preview",
     "profile_plot": "plots.profile",
     "raw_sd_from_change": "effects.change",
+    "read_extraction": "records.interchange.door",
+    "read_metapsy": "records.interchange.metapsy",
     "read_outcomes": "records.csvfile",
     "recover_counts": "effects.counts",
     "reproduce": "reproduction.run",
@@ -349,19 +436,26 @@ _HOMES = {
     "t_from_smd": "effects.statistics",
     "turner": "pooling.empirical_priors",
     "uniform": "pooling.priors",
+    "update": "living.update_run",
+    "write_metapsy": "records.interchange.export",
+    "write_table_as": "records.interchange.export",
     "write_transcription_template": "reproduction.transcribe",
 }
 
 __all__ = [
     "AdjustedPValues",
     "AuditReport",
+    "Awaited",
     "BayesianMetaAnalysisResult",
     "BetaBinomialResult",
     "ChoiceError",
     "ClassContrast",
     "ClusterRobustResult",
+    "CombinedGroups",
     "ConvergenceError",
     "ConvertedEffect",
+    "CrossoverEffect",
+    "CumulativeResult",
     "DataError",
     "DataWarning",
     "DependenceDescription",
@@ -382,17 +476,22 @@ __all__ = [
     "MetapeerError",
     "ModelComparison",
     "MultilevelResult",
+    "NeededSize",
+    "OutcomeChange",
     "OutcomeClassContrast",
     "OutcomesResult",
     "PermutationTest",
     "PosteriorSummary",
+    "PreviewResult",
     "PublishedAudit",
     "RecoveredCounts",
     "Review",
+    "ReviewUpdate",
     "RobustVarianceResult",
     "RobustWald",
     "RoundingRange",
     "SamplingCovariance",
+    "Share",
     "Shrinkage",
     "SkewnessTest",
     "SubgroupAnalysisResult",
@@ -400,7 +499,9 @@ __all__ = [
     "WildBootstrapTest",
     "WorkingModel",
     "__version__",
+    "adjust_over_icc",
     "adjust_p_values",
+    "adjust_unit_of_analysis",
     "apply_overrides",
     "audit",
     "audit_published",
@@ -411,6 +512,8 @@ __all__ = [
     "bubble_plot",
     "check_transcription",
     "cluster_robust",
+    "combine_groups",
+    "conditional_power",
     "contrast_outcome_classes",
     "correlation_from_chi2",
     "correlation_from_d",
@@ -419,12 +522,21 @@ __all__ = [
     "counts_from_margins",
     "covariance_from_blocks",
     "covariance_from_matrix",
+    "crossover_difference",
+    "crossover_smd",
+    "cumulative",
     "d_from_smd",
     "datasets_root",
     "describe_dependence",
+    "design_effect",
+    "diff",
     "effect_from_interval",
     "effect_from_p",
     "effect_size",
+    "effective_sample_size",
+    "extended_funnel_plot",
+    "extended_funnel_table",
+    "fhir_evidence",
     "forest_plot",
     "glmm_meta_analysis",
     "half_cauchy",
@@ -445,13 +557,18 @@ __all__ = [
     "mean_sd_from_quantiles",
     "meta_analysis",
     "meta_regression",
+    "metafor_script",
     "multilevel_meta_analysis",
+    "needed_trial_size",
     "normal",
     "peto",
     "pool_outcomes",
     "pretest_posttest_control",
+    "preview_trial",
     "profile_plot",
     "raw_sd_from_change",
+    "read_extraction",
+    "read_metapsy",
     "read_outcomes",
     "recover_counts",
     "reproduce",
@@ -480,6 +597,9 @@ __all__ = [
     "t_from_smd",
     "turner",
     "uniform",
+    "update",
+    "write_metapsy",
+    "write_table_as",
     "write_transcription_template",
 ]
 

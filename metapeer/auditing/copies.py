@@ -33,6 +33,9 @@ _ACCIDENT = 0.05
 # Slips are not rare: a third of meta-analyses of standardised differences had one that mattered (Gøtzsche et al. 2007,
 # JAMA 298:430-437). What happens by accident in fewer than one row in two hundred is more likely one of them.
 _SLIP = 0.005
+# Trials of like size have standard errors and intervals alike: once the effect is the same to its last digit, one in a
+# hundred has the same error too, however finely it is printed.
+_ALIKE = 0.01
 # Standard errors of one trial's outcomes are alike, since they share their n: one copied into another trial shows only
 # when it stands there to three decimals.
 _DECIMALS = 3
@@ -160,7 +163,6 @@ def _copied_numbers(table: AuditTable, twice: set[int]) -> list[Finding]:
     effect = "review_yi" if table.has("review_yi") else "yi"
     error = next((c for c in ("review_sei", "sei", "vi") if table.has(c)), "sei")
     sets.append(((effect, error), _effect_chance(table, effect, error)))
-    # The lower limit tells as much again as a standard error does; the upper one follows from the two.
     sets.append((("es", "es_ci_low", "es_ci_high"), _limits_chance(table)))
     sets.append((("es", "es_se"), _effect_chance(table, "es", "es_se")))
     done: set[int] = set(twice)
@@ -210,18 +212,16 @@ def _effect_chance(table: AuditTable, effect: str, error: str) -> FloatArray:
     fine = [np.maximum(2 * half_unit(table.decimals(c)), 1e-9) for c in (effect, error)]
     value = np.abs(table.number(error))
     with np.errstate(all="ignore"):
-        chance = np.minimum(fine[0] / 2, 1.0) * np.minimum(fine[1] / (0.5 * value), 1.0)
+        chance = np.minimum(fine[0] / 2, 1.0) * np.clip(fine[1] / (0.5 * value), _ALIKE, 1.0)
     return np.where(np.isfinite(chance), chance, 1.0)
 
 
 def _limits_chance(table: AuditTable) -> FloatArray:
-    """Chance that another estimate and interval are the same as printed, were widths spread over half of themselves."""
+    """Chance that another estimate and its limits are the same as printed, as with effects and errors."""
     fine = [np.maximum(2 * half_unit(table.decimals(c)), 1e-9) for c in ("es", "es_ci_low")]
-    low = table.number("es_ci_low")
-    width = table.number("es_ci_high") - low
+    width = table.number("es_ci_high") - table.number("es_ci_low")
     with np.errstate(all="ignore"):
-        # A ratio is spread over a few times itself, and a difference over two units, as other effects are.
-        chance = np.minimum(fine[0] / np.maximum(width / 2, 2), 1.0) * np.minimum(fine[1] / (0.5 * np.abs(width)), 1.0)
+        chance = np.minimum(fine[0] / 2, 1.0) * np.clip(fine[1] / (0.5 * width), _ALIKE, 1.0)
     return np.where(np.isfinite(chance), chance, 1.0)
 
 

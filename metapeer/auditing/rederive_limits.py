@@ -15,9 +15,9 @@ __all__ = ["check_limits"]
 
 FloatArray = NDArray[np.float64]
 
-_LOPSIDED = 2.0
+_LOPSIDED = 1.7
 """One side of an interval this many times the other, on the natural and on the log scale, is more than exact, bootstrap
-or profile limits of usual samples show; those reach 1.5."""
+or profile limits of usual samples show; those reach 1.5. It is what half a standard error off the middle makes."""
 _FAR_WIDTH = 0.1
 """Standard errors that differ by more than a tenth are not explained by a t quantile in place of a normal one: that
 would take fewer than 15 degrees of freedom, and those are tried."""
@@ -127,7 +127,7 @@ _Z = float(ndtri(0.975))
 
 
 def _symmetric(es: float, low: float, high: float, half: float, *, log: bool) -> bool:
-    if log and not (low > 0 and es > 0):
+    if log and not (low >= 0 and es > 0):  # a limit printed as 0 may be that of a ratio, rounded
         return False
     numbers = [np.array([x]) for x in (es, low, high)]
     return bool(midpoint_can_be_estimate(*numbers, half_unit=np.array([half]), log=log)[0])

@@ -125,6 +125,7 @@ def arms_table(rng, trials, most):
     return pd.DataFrame(rows)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_the_true_method_is_always_in_the_set(data):
@@ -224,6 +225,7 @@ def test_a_turned_sign_and_a_ratio_scale_are_found():
     assert found.fitting("scale") == ("exponentiated",)
 
 
+@pytest.mark.slow
 def test_prediction_intervals_are_told_apart():
     for method in ("V", "HTS", "HK", "HK-PR", "KR", "NNF", "S"):
         fit = meta_analysis(EFFECTS, prediction_method=method)
@@ -347,6 +349,7 @@ def test_a_single_study_and_two_equal_ones_are_no_trouble():
     assert identify(two, {"I2_ci_low": "0", "estimate": "0.3"}).fitting("I2_ci") in ((), ("QP",))
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.floats(-1e30, 1e30), st.floats(1e-20, 1e20)), min_size=1, max_size=4))
 def test_numbers_however_far_apart_are_searched_without_a_crash(pairs):

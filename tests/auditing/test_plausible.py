@@ -331,6 +331,7 @@ FAULTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_nineteen_of_twenty_gross_faults_are_found_in_whichever_row_they_are():
     found = dict.fromkeys(FAULTS, 0)
     for name, fault in FAULTS.items():

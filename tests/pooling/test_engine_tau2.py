@@ -160,6 +160,7 @@ def test_median_unbiased_moments_put_q_at_its_median():
     assert inside > 25
 
 
+@pytest.mark.slow
 def test_median_unbiased_estimates_are_too_large_half_the_time():
     rng = np.random.default_rng(14)
     vi, tau2, draws = np.array([0.02, 0.1, 0.05, 0.4, 0.08, 0.03]), 0.1, 3000

@@ -169,6 +169,7 @@ def test_a_higher_level_gives_a_wider_interval(data, method):
         assert narrow.high <= wide.high + slack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["QP", "J", "BJ"])
 def test_the_intervals_cover_as_often_as_they_say(method):
     # Exact under normality: the three are tests turned inside out.

@@ -262,6 +262,7 @@ def test_shifting_all_effects_changes_nothing_and_scaling_them_scales_all(seed, 
         assert (scaled.df, scaled.p_value) == pytest.approx((found.df, found.p_value), rel=2e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_the_order_of_the_rows_and_rows_of_other_classes_do_not_matter(seed):

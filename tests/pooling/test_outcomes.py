@@ -330,6 +330,7 @@ def test_the_order_of_rows_does_not_matter(rows, random):
         )
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(EFFECTS, st.integers(1, 3))
 def test_another_outcome_leaves_the_others_as_they_are_and_lowers_no_adjusted_p(rows, k):

@@ -42,7 +42,11 @@ OF_ROWS = [file for file in FILES if Path(file).stem in {"outcomes", "derived_co
 OF_TRIALS = [file for file in FILES if Path(file).stem in {"outcomes", "derived_counts", "worklist"}]
 MEANS = ("n1", "mean1", "sd1", "n2", "mean2", "sd2")
 EVENTS = ("events1", "total1", "events2", "total2")
-ONLY_WHERE_USED = {*ARMS, *(name for name in TRIALS.names if name.startswith("impl_"))}
+ONLY_WHERE_USED = {
+    *ARMS,
+    *("author", "date", "design", "mean_cluster_size", "icc"),
+    *(name for name in TRIALS.names if name.startswith("impl_")),
+}
 Row = dict[str, str]
 
 
