@@ -99,6 +99,25 @@ if TYPE_CHECKING:
         effective_sample_size,
     )
     from metapeer.errors import ChoiceError, ConvergenceError, DataError, DataWarning, MetapeerError
+    from metapeer.living.adding import (
+        AddResult,
+        add_rows,
+    )
+    from metapeer.living.adding_corrections import (
+        CorrectionResult,
+        correct,
+    )
+    from metapeer.living.asking import (
+        ask_trial,
+    )
+    from metapeer.living.folder import (
+        init_review,
+        load_review,
+    )
+    from metapeer.living.form import (
+        read_form,
+        write_form,
+    )
     from metapeer.living.preview import (
         conditional_power,
         extended_funnel_table,
@@ -108,6 +127,26 @@ if TYPE_CHECKING:
     from metapeer.living.preview_results import (
         NeededSize,
         PreviewResult,
+    )
+    from metapeer.living.prisma import (
+        PrismaFlow,
+        prisma_flow,
+    )
+    from metapeer.living.prisma_checklist import (
+        LivingChecklist,
+        living_checklist,
+    )
+    from metapeer.living.releasing import (
+        Release,
+        lock_review,
+        release,
+    )
+    from metapeer.living.releasing_lock import (
+        Lock,
+    )
+    from metapeer.living.store import (
+        history,
+        undo,
     )
     from metapeer.living.update_outcome import (
         OutcomeChange,
@@ -121,6 +160,13 @@ if TYPE_CHECKING:
         diff,
         update,
     )
+    from metapeer.living.verifying import (
+        Verification,
+        verify,
+    )
+    from metapeer.living.verifying_compare import (
+        Difference,
+    )
     from metapeer.plots.bubble import (
         bubble_plot,
     )
@@ -128,6 +174,9 @@ if TYPE_CHECKING:
         extended_funnel_plot,
     )
     from metapeer.plots.forest import forest_plot
+    from metapeer.plots.prisma import (
+        flow_plot,
+    )
     from metapeer.plots.profile import (
         profile_plot,
     )
@@ -189,9 +238,6 @@ if TYPE_CHECKING:
         LocationScaleResult,
         location_scale,
     )
-    from metapeer.pooling.r_script import (
-        metafor_script,
-    )
     from metapeer.pooling.models import meta_analysis
     from metapeer.pooling.multilevel_comparison import (
         LikelihoodRatioTest,
@@ -226,6 +272,9 @@ if TYPE_CHECKING:
         lomax,
         normal,
         uniform,
+    )
+    from metapeer.pooling.r_script import (
+        metafor_script,
     )
     from metapeer.pooling.regression_comparisons import (
         ModelComparison,
@@ -283,6 +332,7 @@ if TYPE_CHECKING:
     from metapeer.reproduction.transcribe import check_transcription, write_transcription_template
 
 _HOMES = {
+    "AddResult": "living.adding",
     "AdjustedPValues": "pooling.multiplicity",
     "AuditReport": "auditing.extraction_report",
     "Awaited": "living.update_results",
@@ -294,11 +344,13 @@ _HOMES = {
     "CombinedGroups": "effects.unit_of_analysis",
     "ConvergenceError": "errors",
     "ConvertedEffect": "effects.statistics",
+    "CorrectionResult": "living.adding_corrections",
     "CrossoverEffect": "effects.unit_of_analysis",
     "CumulativeResult": "pooling.cumulative_results",
     "DataError": "errors",
     "DataWarning": "errors",
     "DependenceDescription": "pooling.dependence_description",
+    "Difference": "living.verifying_compare",
     "ExceedanceResult": "pooling.exceedance_results",
     "Finding": "auditing.findings",
     "GlmmResult": "pooling.count_results",
@@ -307,7 +359,9 @@ _HOMES = {
     "JointMode": "pooling.bayes_models",
     "Ledger": "reproduction.ledger",
     "LikelihoodRatioTest": "pooling.multilevel_comparison",
+    "LivingChecklist": "living.prisma_checklist",
     "LocationScaleResult": "pooling.location_scale_models",
+    "Lock": "living.releasing_lock",
     "MantelHaenszelResult": "pooling.counts",
     "MarginalCounts": "effects.margins",
     "MeanSD": "effects.moments",
@@ -323,8 +377,10 @@ _HOMES = {
     "PermutationTest": "pooling.regression_comparisons",
     "PosteriorSummary": "pooling.bayes_models",
     "PreviewResult": "living.preview_results",
+    "PrismaFlow": "living.prisma",
     "PublishedAudit": "auditing.published_results",
     "RecoveredCounts": "effects.counts",
+    "Release": "living.releasing",
     "Review": "records.catalog",
     "ReviewUpdate": "living.update_results",
     "RobustVarianceResult": "pooling.robust_rve",
@@ -336,12 +392,15 @@ _HOMES = {
     "SkewnessTest": "effects.moments",
     "SubgroupAnalysisResult": "pooling.subgroups",
     "TwoByTwo": "effects.counts",
+    "Verification": "living.verifying",
     "WildBootstrapTest": "pooling.robust_tests",
     "WorkingModel": "pooling.robust",
+    "add_rows": "living.adding",
     "adjust_over_icc": "effects.designs",
     "adjust_p_values": "pooling.multiplicity",
     "adjust_unit_of_analysis": "effects.designs",
     "apply_overrides": "records.overrides",
+    "ask_trial": "living.asking",
     "audit": "auditing.extraction",
     "audit_published": "auditing.published",
     "average_within_trial": "pooling.dependent",
@@ -354,6 +413,7 @@ _HOMES = {
     "combine_groups": "effects.unit_of_analysis",
     "conditional_power": "living.preview",
     "contrast_outcome_classes": "pooling.outcome_classes",
+    "correct": "living.adding_corrections",
     "correlation_from_chi2": "effects.statistics",
     "correlation_from_d": "effects.statistics",
     "correlation_from_sds": "effects.change",
@@ -376,17 +436,23 @@ _HOMES = {
     "extended_funnel_plot": "plots.extended_funnel",
     "extended_funnel_table": "living.preview",
     "fhir_evidence": "pooling.fhir",
+    "flow_plot": "plots.prisma",
     "forest_plot": "plots.forest",
     "glmm_meta_analysis": "pooling.glmm_models",
     "half_cauchy": "pooling.priors",
     "half_normal": "pooling.priors",
     "half_t": "pooling.priors",
+    "history": "living.store",
     "identify": "auditing.identify_analyses",
+    "init_review": "living.folder",
     "list_datasets": "records.catalog",
+    "living_checklist": "living.prisma_checklist",
     "load_claims": "records.catalog",
     "load_dataset": "records.catalog",
     "load_instruments": "records.catalog",
+    "load_review": "living.folder",
     "location_scale": "pooling.location_scale_models",
+    "lock_review": "living.releasing",
     "log_normal": "pooling.priors",
     "log_odds_ratio_from_smd": "effects.statistics",
     "log_t": "pooling.priors",
@@ -404,12 +470,15 @@ _HOMES = {
     "pool_outcomes": "pooling.outcomes",
     "pretest_posttest_control": "effects.change",
     "preview_trial": "living.preview",
+    "prisma_flow": "living.prisma",
     "profile_plot": "plots.profile",
     "raw_sd_from_change": "effects.change",
     "read_extraction": "records.interchange.door",
+    "read_form": "living.form",
     "read_metapsy": "records.interchange.metapsy",
     "read_outcomes": "records.csvfile",
     "recover_counts": "effects.counts",
+    "release": "living.releasing",
     "reproduce": "reproduction.run",
     "rhodes": "pooling.empirical_priors",
     "robust_variance_estimation": "pooling.robust_rve",
@@ -435,14 +504,18 @@ _HOMES = {
     "t_from_p": "effects.statistics",
     "t_from_smd": "effects.statistics",
     "turner": "pooling.empirical_priors",
+    "undo": "living.store",
     "uniform": "pooling.priors",
     "update": "living.update_run",
+    "verify": "living.verifying",
+    "write_form": "living.form",
     "write_metapsy": "records.interchange.export",
     "write_table_as": "records.interchange.export",
     "write_transcription_template": "reproduction.transcribe",
 }
 
 __all__ = [
+    "AddResult",
     "AdjustedPValues",
     "AuditReport",
     "Awaited",
@@ -454,11 +527,13 @@ __all__ = [
     "CombinedGroups",
     "ConvergenceError",
     "ConvertedEffect",
+    "CorrectionResult",
     "CrossoverEffect",
     "CumulativeResult",
     "DataError",
     "DataWarning",
     "DependenceDescription",
+    "Difference",
     "ExceedanceResult",
     "Finding",
     "GlmmResult",
@@ -467,7 +542,9 @@ __all__ = [
     "JointMode",
     "Ledger",
     "LikelihoodRatioTest",
+    "LivingChecklist",
     "LocationScaleResult",
+    "Lock",
     "MantelHaenszelResult",
     "MarginalCounts",
     "MeanSD",
@@ -483,8 +560,10 @@ __all__ = [
     "PermutationTest",
     "PosteriorSummary",
     "PreviewResult",
+    "PrismaFlow",
     "PublishedAudit",
     "RecoveredCounts",
+    "Release",
     "Review",
     "ReviewUpdate",
     "RobustVarianceResult",
@@ -496,13 +575,16 @@ __all__ = [
     "SkewnessTest",
     "SubgroupAnalysisResult",
     "TwoByTwo",
+    "Verification",
     "WildBootstrapTest",
     "WorkingModel",
     "__version__",
+    "add_rows",
     "adjust_over_icc",
     "adjust_p_values",
     "adjust_unit_of_analysis",
     "apply_overrides",
+    "ask_trial",
     "audit",
     "audit_published",
     "average_within_trial",
@@ -515,6 +597,7 @@ __all__ = [
     "combine_groups",
     "conditional_power",
     "contrast_outcome_classes",
+    "correct",
     "correlation_from_chi2",
     "correlation_from_d",
     "correlation_from_sds",
@@ -537,17 +620,23 @@ __all__ = [
     "extended_funnel_plot",
     "extended_funnel_table",
     "fhir_evidence",
+    "flow_plot",
     "forest_plot",
     "glmm_meta_analysis",
     "half_cauchy",
     "half_normal",
     "half_t",
+    "history",
     "identify",
+    "init_review",
     "list_datasets",
+    "living_checklist",
     "load_claims",
     "load_dataset",
     "load_instruments",
+    "load_review",
     "location_scale",
+    "lock_review",
     "log_normal",
     "log_odds_ratio_from_smd",
     "log_t",
@@ -565,12 +654,15 @@ __all__ = [
     "pool_outcomes",
     "pretest_posttest_control",
     "preview_trial",
+    "prisma_flow",
     "profile_plot",
     "raw_sd_from_change",
     "read_extraction",
+    "read_form",
     "read_metapsy",
     "read_outcomes",
     "recover_counts",
+    "release",
     "reproduce",
     "rhodes",
     "robust_variance_estimation",
@@ -596,8 +688,11 @@ __all__ = [
     "t_from_p",
     "t_from_smd",
     "turner",
+    "undo",
     "uniform",
     "update",
+    "verify",
+    "write_form",
     "write_metapsy",
     "write_table_as",
     "write_transcription_template",

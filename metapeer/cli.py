@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import metapeer as mp
-from metapeer.command_audit import AuditOptions, IdentifyOptions, audit_table, identify_table, leave, write_report
+from metapeer.command_audit import (
+    FOUND,
+    AuditOptions,
+    IdentifyOptions,
+    audit_table,
+    identify_table,
+    leave,
+    write_report,
+)
 from metapeer.command_bayes import BayesOptions, bayes_table
 from metapeer.command_building import command
 from metapeer.command_counts import CountOptions, pool_counts
 from metapeer.command_input import find_effects, pool_effects, pooling_choices
+from metapeer.command_living import AddOptions, UpdateOptions, add_to_review, update_review
 from metapeer.command_options import (
     BY,
     AsJson,
@@ -305,6 +314,106 @@ def forest(
     effects, known = find_effects(table, rows, effect, by or ())
     fit = pool_effects(effects, known | choices, by or (), notes_shown=False)
     echo(f"wrote {mp.save_figure(fit.plot(title=title), output)}")
+
+
+Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="The folder of a review of your own.")]
+
+
+@command(app, epilog="Example: metapeer init my-review --from lyons2021")
+def init(
+    folder: Folder,
+    start: Annotated[
+        str | None,
+        option("--from", group="Other", metavar="DATASET", text="Begin with a bundled data set; empty by default."),
+    ] = None,
+    title: Annotated[str, option("--title", group="Other", metavar="TEXT", text="Its title.")] = "",
+    author: Annotated[str, option("--author", group="Other", metavar="TEXT", text="Who keeps it.")] = "",
+    doi: Annotated[str, option("--doi", group="Other", metavar="TEXT", text="Its digital object identifier.")] = "",
+) -> None:
+    """Begin a living review of your own: a folder of plain CSV and TOML files."""
+    made = mp.init_review(folder, start=start, title=title, author=author, doi=doi)
+    echo(f"made {made.path}; add a trial: metapeer add {folder} trial.csv")
+
+
+@command(app, epilog="Example: metapeer add my-review trial.csv --write")
+def add(
+    folder: Folder,
+    output: Output,
+    choice: AddOptions,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="The new rows: CSV, a filled-in form, or another program's table; asked for otherwise."
+        ),
+    ] = None,
+) -> None:
+    """Add a trial to a living review: checked, audited, shown before and after, and kept with --write."""
+    check_output(output)
+    found = add_to_review(folder, file, choice)
+    show_result(output, words=found.text_tables, everything=lambda: found, numbers=lambda: found.rows)
+
+
+@command(app, epilog="Example: metapeer update lyons2021 trial.csv")
+def update(
+    review: Annotated[
+        str, typer.Argument(metavar="REVIEW", help="A bundled data set, or a folder of your own in the same layout.")
+    ],
+    new: Annotated[Path, typer.Argument(metavar="FILE", help="The new trials, as CSV or another program's table.")],
+    choice: UpdateOptions,
+    output: Output,
+) -> None:
+    """Show what new trials would change, and why. Nothing is written."""
+    check_output(output)
+    found = update_review(review, new, choice)
+    show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
+
+
+@command(app, epilog="Example: metapeer release my-review --date 2026-01-31 --why 'one new trial' --author 'A. Name'")
+def release(
+    folder: Folder,
+    output: Output,
+    date: Annotated[str, option("--date", group="Other", metavar="DAY", text="The day of the release: 2026-01-31.")],
+    why: Annotated[str, option("--why", group="Other", metavar="TEXT", text="Why the review changes.")],
+    author: Annotated[str, option("--author", group="Other", metavar="TEXT", text="Who releases it.")],
+    searched: Annotated[
+        str, option("--searched", group="Other", metavar="DAY", text="The day of the last search, when it is new.")
+    ] = "",
+    write: Annotated[bool, option("--write", group="Output", text="Keep it. Without this nothing is written.")] = False,
+) -> None:
+    """Stamp a version on a living review: What's New, and a lock on every number."""
+    check_output(output)
+    found = mp.release(folder, date=date, why=why, author=author, searched=searched, write=write)
+    show_result(output, words=found.text_tables, everything=lambda: found)
+
+
+@command(app, epilog="Example: metapeer verify my-review")
+def verify(folder: Folder, output: Output) -> None:
+    """Compute a review anew and hold every number against its lock; ends with code 3 when one differs."""
+    check_output(output)
+    found = mp.verify(folder)
+    show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
+    if not found.ok:
+        raise typer.Exit(FOUND)
+
+
+@command(app, epilog="Example: metapeer undo my-review")
+def undo(folder: Folder) -> None:
+    """Take back the last change of a living review."""
+    step = mp.undo(folder)
+    echo(f"took back: {step.what} ({', '.join(step.files)})")
+
+
+@command(app, epilog="Example: metapeer form trial.xlsx --review my-review")
+def form(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The workbook to write, ending in .xlsx.")],
+    review: Annotated[
+        str | None,
+        option("--review", group="Other", metavar="FOLDER", text="A review, whose trials and instruments are listed."),
+    ] = None,
+) -> None:
+    """Write a blank extraction form for Excel, with drop-downs, ranges and hints."""
+    mp.write_form(file, folder=review)
+    echo(f"wrote {file}; fill it in, then: metapeer add FOLDER {file}")
 
 
 @command(app, epilog="Example: metapeer transcribe white2020 --output white.csv")

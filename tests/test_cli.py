@@ -1153,3 +1153,56 @@ def test_outcomes_and_classes_print_their_tables(run):
     lines = run("classes", *how, "--arm-sizes", "equal", "--csv").csv
     main = lines[(lines["axis"] == "main") & (lines["scope"] == "all formats")]
     assert main["estimate"].round(3).tolist() == [-0.122]
+
+
+# A living review
+
+TRIAL = (
+    "study_id,citation,format,outcome,outcome_class,instrument,timepoint,timepoint_months,statistic,n1,mean1,sd1,n2,"
+    "mean2,sd2,source\n"
+    "doe2025,Doe J (2025),group,recovery,psychosocial,RAS - total,end_of_treatment,3,post,120,92.1,12.0,118,88.9,"
+    "12.4,table 2\n"
+)
+
+
+def test_a_trial_is_added_shown_kept_and_taken_back(run):
+    Path("trial.csv").write_text(TRIAL, encoding="utf-8")
+    assert run("init", "mine", "--from", "lyons2021").code == 0
+    before = Path("mine/outcomes.csv").read_bytes()
+    shown = run("add", "mine", "trial.csv")
+    assert shown.code == 0
+    assert "0.226" in shown.out
+    assert "0.232" in shown.out
+    assert Path("mine/outcomes.csv").read_bytes() == before
+    assert run("add", "mine", "trial.csv", "--write").code == 0
+    assert b"doe2025.1" in Path("mine/outcomes.csv").read_bytes()
+    assert "took back" in run("undo", "mine").out
+    assert Path("mine/outcomes.csv").read_bytes() == before
+
+
+def test_update_shows_what_a_new_trial_moves(run):
+    Path("trial.csv").write_text(TRIAL, encoding="utf-8")
+    moved = run("update", "lyons2021", "trial.csv", "--outcome", "recovery")
+    assert moved.code == 0
+    assert "Who moved it" in moved.out
+
+
+@pytest.mark.parametrize(
+    "arguments", [("undo", "nowhere"), ("add", "nowhere", "means.csv"), ("init", "."), ("form", "form.csv")]
+)
+def test_a_living_review_refuses_in_words(run, arguments):
+    ran = run(*arguments)
+    assert ran.code in (1, 2)
+    assert ran.err.startswith("error: ")
+    assert "Traceback" not in ran.err
+
+
+def test_a_release_is_verified_until_a_number_changes(run):
+    assert run("init", "mine", "--from", "smit2023").code == 0
+    asked = ("--date", "2026-01-31", "--why", "first", "--author", "A. Name", "--searched", "2022-04-01")
+    assert run("release", "mine", *asked, "--write").code == 0
+    assert run("verify", "mine").code == 0
+    outcomes = Path("mine/outcomes.csv")
+    outcomes.write_text(outcomes.read_text(encoding="utf-8").replace("0.280025", "0.380025"), encoding="utf-8")
+    changed = run("verify", "mine")
+    assert changed.code in (1, 3)

@@ -1,8 +1,8 @@
 """What pooling would come to if a finding is true."""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +31,35 @@ class PooledRows:
         Effects and sampling variances; NaN for rows that cannot be pooled.
     groups : tuple of str
         The group of each row.
+    known : dict
+        Groups pooled so far.
     """
 
     yi: FloatArray
     vi: FloatArray
     groups: tuple[str, ...]
+    known: dict[str, tuple[list[int], tuple[float, float, float]]] = field(default_factory=dict)
+
+    def group(self, name: str) -> tuple[list[int], tuple[float, float, float]]:
+        """Rows of a group that can be pooled, and what they are pooled to, computed once.
+
+        Parameters
+        ----------
+        name : str
+            The group.
+
+        Returns
+        -------
+        rows : list of int
+            Their positions.
+        pooled : tuple of (float, float, float)
+            Estimate and limits.
+        """
+        if name not in self.known:
+            usable = np.isfinite(self.yi).tolist()
+            inside = [i for i, group in enumerate(self.groups) if usable[i] and group == name]
+            self.known[name] = inside, _pool(self.yi[inside], self.vi[inside])
+        return self.known[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +113,8 @@ def rows_to_pool(table: AuditTable) -> PooledRows:
         differences or log odds ratios made from the arms.
     """
     effects, errors = table.printed
-    yi, vi = effects.copy(), errors**2
+    with np.errstate(over="ignore"):  # what overflows is not pooled
+        yi, vi = effects.copy(), errors**2
     if not (np.isfinite(yi) & (vi > 0)).any():
         for measure, needed in (("SMD", ("n1", "mean1", "sd1", "n2", "mean2", "sd2")), ("OR", ("events1", "total1"))):
             if not table.has(*needed):
@@ -141,18 +166,16 @@ def consequence_of(finding: Finding, pooled: PooledRows) -> tuple[Consequence, .
     }
     found = []
     for group in dict.fromkeys(pooled.groups[row] for row in concerned):
-        inside = [i for i, name in enumerate(pooled.groups) if name == group and np.isfinite(pooled.yi[i])]
         changed = {row: value for row, value in concerned.items() if pooled.groups[row] == group}
         try:
-            found.append(_compare(group, inside, changed, pooled))
+            found.append(_compare(group, changed, pooled))
         except MetapeerError:
             continue  # numbers too absurd to pool: the finding itself says so
     return tuple(found)
 
 
-def _compare(
-    group: str, inside: Sequence[int], changed: Mapping[int, tuple[float, float] | None], pooled: PooledRows
-) -> Consequence:
+def _compare(group: str, changed: Mapping[int, tuple[float, float] | None], pooled: PooledRows) -> Consequence:
+    inside, before = pooled.group(group)
     kept = [i for i in inside if changed.get(i, (0.0, 0.0)) is not None]
     yi, vi = pooled.yi.copy(), pooled.vi.copy()
     for row, value in changed.items():
@@ -160,7 +183,7 @@ def _compare(
             yi[row], vi[row] = value
     return Consequence(
         group=group,
-        before=_pool(pooled.yi[inside], pooled.vi[inside]),
+        before=before,
         after=_pool(yi[kept], vi[kept]),
         k_before=len(inside),
         k_after=len(kept),

@@ -52,17 +52,10 @@ MOST_POOLED = 200
 
 def _checks() -> list[Check]:
     """Every check of the room, in the order of its modules."""
-    return [
-        getattr(module, name)
-        for module in _ROOMS
-        for name in module.__all__
-        if name.startswith("check_")
-    ]
+    return [getattr(module, name) for module in _ROOMS for name in module.__all__ if name.startswith("check_")]
 
 
-def read_for_audit(
-    table: pd.DataFrame | Review | str | Path, *, instruments: pd.DataFrame | None = None
-) -> AuditTable:
+def read_for_audit(table: pd.DataFrame | Review | str | Path, *, instruments: pd.DataFrame | None = None) -> AuditTable:
     """Read a table, a file or a review's rows for the audit, refusing nothing that can be looked at.
 
     Parameters

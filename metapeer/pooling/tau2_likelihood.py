@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from metapeer.errors import ConvergenceError
 from metapeer.pooling.weighted import (
     FloatArray,
     degrees_of_freedom,
@@ -193,6 +194,11 @@ def maximise(yi: FloatArray, vi: FloatArray, X: FloatArray | None = None, *, res
         ends = score_parts(residuals, vi, np.array(unsettled).ravel(), X, restricted=restricted)
         signs = (ends.yPPy > ends.trace).reshape(-1, 2)
         maxima += [low for (low, _), (left, right) in zip(unsettled, signs, strict=True) if left and not right]
+    if not maxima:
+        raise ConvergenceError(
+            "the likelihood of tau² has no maximum that double precision can show: the sampling variances, from "
+            f"{vi.min():.3g} to {vi.max():.3g}, lie too far apart; look for a wrong one, or use tau2_method='DL'"
+        )
     if len(maxima) == 1:
         return LikelihoodMaximum(maxima[0], (), certified)
     heights = log_likelihood(residuals, vi, np.array(maxima), X, restricted=restricted)
