@@ -20,7 +20,7 @@ test: $(venv)/ready-test  ## set up .venv and run the tests, without the slow on
 	@$(bin)/python -m pytest -q -n auto --maxprocesses 8 -m "not slow"
 
 slow: $(venv)/ready-test  ## run the slow tests alone
-	@$(bin)/python -m pytest -q -m slow
+	@$(bin)/python -m pytest -q -n auto -m slow
 
 check:  ## everything that CI runs
 	@bash .ci/run
