@@ -368,7 +368,13 @@ def update(
     show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
 
 
-@command(app, epilog="Example: metapeer release my-review --date 2026-01-31 --why 'one new trial' --author 'A. Name'")
+_RELEASE = (
+    "Example: metapeer release my-review --date 2026-01-31 --searched 2026-01-15 --why 'one new trial' "
+    "--author 'A. Name' --write"
+)
+
+
+@command(app, epilog=_RELEASE)
 def release(
     folder: Folder,
     output: Output,

@@ -932,6 +932,7 @@ def test_every_command_has_help_and_every_option_says_what_it_does(run, command)
 def test_the_example_of_every_command_works(run):
     text = MEANS.replace(",direction", ",outcome,outcome_class,direction")
     Path("trials.csv").write_text(re.sub(r",(higher|lower)_", r",hope,psychosocial,\1_", text))
+    Path("trial.csv").write_text(TRIAL, encoding="utf-8")
     for name, command in COMMANDS.items():
         example = shlex.split(command.epilog.removeprefix("Example: "))
         assert example[:2] == ["metapeer", name]
