@@ -11,7 +11,8 @@ from metapeer.auditing.findings import Finding
 from metapeer.auditing.table import AuditTable
 from metapeer.effects.table import effect_size
 from metapeer.errors import DataWarning, MetapeerError
-from metapeer.formatting import format_interval, format_number
+from metapeer.formatting import format_interval, format_level, format_number
+from metapeer.pooling.inference import CI_WORDS
 from metapeer.pooling.models import meta_analysis
 
 __all__ = ["Consequence", "PooledRows", "consequence_of", "rows_to_pool"]
@@ -38,9 +39,9 @@ class PooledRows:
     yi: FloatArray
     vi: FloatArray
     groups: tuple[str, ...]
-    known: dict[str, tuple[list[int], tuple[float, float, float]]] = field(default_factory=dict)
+    known: dict[str, tuple[list[int], tuple[float, float, float], str]] = field(default_factory=dict)
 
-    def group(self, name: str) -> tuple[list[int], tuple[float, float, float]]:
+    def group(self, name: str) -> tuple[list[int], tuple[float, float, float], str]:
         """Rows of a group that can be pooled, and what they are pooled to, computed once.
 
         Parameters
@@ -54,11 +55,13 @@ class PooledRows:
             Their positions.
         pooled : tuple of (float, float, float)
             Estimate and limits.
+        how : str
+            The model and the interval.
         """
         if name not in self.known:
             usable = np.isfinite(self.yi).tolist()
             inside = [i for i, group in enumerate(self.groups) if usable[i] and group == name]
-            self.known[name] = inside, _pool(self.yi[inside], self.vi[inside])
+            self.known[name] = inside, *_pool(self.yi[inside], self.vi[inside])
         return self.known[name]
 
 
@@ -74,6 +77,8 @@ class Consequence:
         Estimate and limits, as the rows stand and if the finding is true; NaN when nothing is left to pool.
     k_before, k_after : int
         Rows pooled.
+    how : str
+        The model and the interval of `before`.
     """
 
     group: str
@@ -81,6 +86,7 @@ class Consequence:
     after: tuple[float, float, float]
     k_before: int
     k_after: int
+    how: str
 
     def words(self) -> str:
         """Say how the pooled effect moves.
@@ -137,13 +143,15 @@ def rows_to_pool(table: AuditTable) -> PooledRows:
     return PooledRows(yi=yi, vi=vi, groups=("",) * table.k)
 
 
-def _pool(yi: FloatArray, vi: FloatArray) -> tuple[float, float, float]:
+def _pool(yi: FloatArray, vi: FloatArray) -> tuple[tuple[float, float, float], str]:
     if not yi.size:
-        return np.nan, np.nan, np.nan
+        return (np.nan, np.nan, np.nan), ""
     with warnings.catch_warnings(), np.errstate(all="ignore"):  # an absurd table is what the audit is for
         warnings.simplefilter("ignore", DataWarning)
         fit = meta_analysis(yi=yi, vi=vi)
-    return fit.estimate, fit.ci.low, fit.ci.high
+    tau2 = f"random effects by {fit.tau2_method}, " if fit.tau2_method else ""
+    how = f"{tau2}{format_level(fit.level)} {CI_WORDS[fit.ci_method]} interval, rows as independent"
+    return (fit.estimate, fit.ci.low, fit.ci.high), how
 
 
 def consequence_of(finding: Finding, pooled: PooledRows) -> tuple[Consequence, ...]:
@@ -175,7 +183,7 @@ def consequence_of(finding: Finding, pooled: PooledRows) -> tuple[Consequence, .
 
 
 def _compare(group: str, changed: Mapping[int, tuple[float, float] | None], pooled: PooledRows) -> Consequence:
-    inside, before = pooled.group(group)
+    inside, before, how = pooled.group(group)
     kept = [i for i in inside if changed.get(i, (0.0, 0.0)) is not None]
     yi, vi = pooled.yi.copy(), pooled.vi.copy()
     for row, value in changed.items():
@@ -184,7 +192,8 @@ def _compare(group: str, changed: Mapping[int, tuple[float, float] | None], pool
     return Consequence(
         group=group,
         before=before,
-        after=_pool(yi[kept], vi[kept]),
+        after=_pool(yi[kept], vi[kept])[0],
         k_before=len(inside),
         k_after=len(kept),
+        how=how,
     )

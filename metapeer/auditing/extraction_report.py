@@ -161,7 +161,9 @@ class AuditReport(Printable):
 
     def _head(self) -> list[str]:
         counted = ", ".join(count(number, severity) for severity, number in self.counts().items())
-        return [f"{count(self.k, 'row')}: {counted}", *self.rederivation.words()]
+        hows = dict.fromkeys(c.how for own in self.consequences for c in own if c.how)
+        pooled = [f"pooled, if so: {how}" for how in hows]
+        return [f"{count(self.k, 'row')}: {counted}", *self.rederivation.words(), *pooled]
 
     def text_tables(self) -> Sequence[TextTable]:
         """Describe the findings in words.

@@ -18,7 +18,7 @@ from metapeer.pooling.multilevel_inference import linear, wald
 from metapeer.pooling.multilevel_profile import Profile
 from metapeer.pooling.regression import FitStatistics, Linear, WaldTest, adjust_p
 from metapeer.pooling.regression_comparisons import p_equals
-from metapeer.pooling.regression_results import Rows, coefficient_rows, frame_of_rows, wald_words
+from metapeer.pooling.regression_results import Rows, coefficient_rows, frame_of_rows, read_contrasts, wald_words
 from metapeer.pooling.results import measure_of
 from metapeer.pooling.robust import WorkingModel
 from metapeer.pooling.weighted import FloatArray
@@ -388,23 +388,10 @@ class MultilevelResult(Printable):
         ChoiceError
             If a coefficient is unknown, or there is no weight.
         """
-        if not isinstance(weights, Mapping) or not weights:
-            raise ChoiceError("weights must map coefficients to numbers, such as {'year': 10}")
-        several = {str(name): value for name, value in weights.items() if isinstance(value, Mapping)}
-        if several and len(several) != len(weights):
-            raise ChoiceError("give weights by coefficient, or several of these by name, not a mixture")
-        named: Mapping[str, Mapping[str, Any]] = several or {"contrast": dict(weights)}
-        L = np.zeros((len(named), len(self.names)))
-        for i, row in enumerate(named.values()):
-            for name, weight in row.items():
-                if not isinstance(weight, int | float | np.number) or not math.isfinite(weight):
-                    raise ChoiceError(f"the weight of {name} must be a finite number, not {weight!r}")
-                L[i, self.names.index(check_choice("coefficient", name, self.names))] = float(weight)
-            if not L[i].any():
-                raise ChoiceError("a contrast needs a weight other than zero")
+        names, L = read_contrasts(weights, self.names)
         found, df = self._linear(L, level)
         frame = self._frame(found, df, level)
-        frame.insert(0, "contrast", list(named))
+        frame.insert(0, "contrast", names)
         return frame.assign(p_adjusted=adjust_p(found.p_value, adjust))
 
     def wald_test(self, terms: str | Sequence[str]) -> WaldTest:

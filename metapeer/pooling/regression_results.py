@@ -42,6 +42,7 @@ __all__ = [
     "MetaRegressionResult",
     "coefficient_rows",
     "frame_of_rows",
+    "read_contrasts",
     "wald_words",
 ]
 
@@ -82,6 +83,52 @@ def frame_of_rows(new: Rows) -> pd.DataFrame:
         return pd.DataFrame([dict(row) for row in new])
     except (TypeError, ValueError) as error:
         raise MetapeerError(f"new rows must be a table, or values by column name: {error}") from None
+
+
+def read_contrasts(weights: object, names: Sequence[str]) -> tuple[list[str], FloatArray]:
+    """Read linear combinations of coefficients: one by coefficient, or several of these by name.
+
+    Parameters
+    ----------
+    weights : mapping
+        Weights by coefficient, or mappings of these by name.
+    names : sequence of str
+        The coefficients.
+
+    Returns
+    -------
+    labels : list of str
+        What each combination is called; one without a name is called by its weights.
+    L : array of shape (m, p)
+        One combination a row.
+
+    Raises
+    ------
+    ChoiceError
+        If a coefficient is unknown, a weight is no number, or a combination has none.
+
+    Examples
+    --------
+    >>> labels, L = read_contrasts({"a": 1, "b": -1}, ["a", "b", "c"])
+    >>> labels, L.tolist()
+    (['+1 a -1 b'], [[1.0, -1.0, 0.0]])
+    """
+    if not isinstance(weights, Mapping) or not weights:
+        raise ChoiceError("weights must map coefficients to numbers, such as {'year': 10}")
+    several = {str(name): value for name, value in weights.items() if isinstance(value, Mapping)}
+    if several and len(several) < len(weights):
+        raise ChoiceError("give either one contrast or several by name, not both")
+    named = several or {" ".join(f"{_signed(value)} {name}" for name, value in weights.items()): weights}
+    L = np.zeros((len(named), len(names)))
+    for row, combination in zip(L, named.values(), strict=True):
+        for name, weight in combination.items():
+            at = list(names).index(check_choice("coefficient", name, list(names)))
+            if isinstance(weight, bool) or not isinstance(weight, int | float | np.number) or not math.isfinite(weight):
+                raise ChoiceError(f"the weight of {name} must be a finite number, not {weight!r}")
+            row[at] = float(weight)
+        if not row.any():
+            raise ChoiceError("a contrast needs a weight other than zero")
+    return list(named), L
 
 
 def wald_words(found: WaldTest) -> str:
@@ -366,17 +413,6 @@ class MetaRegressionResult(Printable):
         shown = shown.drop(columns=[name for name in (*columns, "level") if name in shown])
         return shown.assign(**columns, level=chosen)
 
-    def _weights_of(self, weights: Mapping[str, float]) -> FloatArray:
-        row = np.zeros(len(self.names))
-        for name, weight in weights.items():
-            at = self.names.index(check_choice("coefficient", name, self.names))
-            if not isinstance(weight, int | float | np.number) or not math.isfinite(weight):
-                raise ChoiceError(f"the weight of {name} must be a finite number, not {weight!r}")
-            row[at] = float(weight)
-        if not row.any():
-            raise ChoiceError("a contrast needs a weight other than zero")
-        return row
-
     def contrast(
         self,
         weights: Mapping[str, float] | Mapping[str, Mapping[str, float]],
@@ -415,15 +451,8 @@ class MetaRegressionResult(Printable):
             contrast  estimate  p_value
         0  ten years     0.397    0.193
         """
-        if not isinstance(weights, Mapping) or not weights:
-            raise ChoiceError("weights must map coefficients to numbers, such as {'year': 10}")
-        nested: dict[str, Any] = {name: value for name, value in weights.items() if isinstance(value, Mapping)}
-        if not nested:
-            nested = {" ".join(f"{_signed(value)} {name}" for name, value in weights.items()): weights}
-        elif len(nested) < len(weights):
-            raise ChoiceError("give either one contrast or several by name, not both")
-        L = np.array([self._weights_of(value) for value in nested.values()])
-        return self._contrasts(list(nested), L, adjust, level)
+        names, L = read_contrasts(weights, self.names)
+        return self._contrasts(names, L, adjust, level)
 
     def _contrasts(self, names: list[str], L: FloatArray, adjust: str, level: float | None) -> pd.DataFrame:
         found = self._linear(L, level)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from metapeer.errors import ChoiceError, check_choice
 from metapeer.formatting import Printable, TextTable, count, format_interval, format_level, format_number, format_p
 from metapeer.pooling.intervals import check_level
 from metapeer.pooling.models import Notes
+from metapeer.pooling.regression_results import read_contrasts
 from metapeer.pooling.results import measure_of
 from metapeer.pooling.robust_bootstrap import wild_bootstrap_test
 from metapeer.pooling.robust_sandwich import VCOV, Sandwich, sandwich
@@ -110,17 +110,6 @@ class ClusterRobustResult(Printable):
             }
         )
 
-    def _row(self, weights: Mapping[str, float]) -> FloatArray:
-        row = np.zeros(len(self.names))
-        for name, weight in weights.items():
-            at = self.names.index(check_choice("coefficient", name, self.names))
-            if isinstance(weight, bool) or not isinstance(weight, int | float | np.number) or not math.isfinite(weight):
-                raise ChoiceError(f"the weight of {name} must be a finite number, not {weight!r}")
-            row[at] = float(weight)
-        if not row.any():
-            raise ChoiceError("a contrast needs a weight other than zero")
-        return row
-
     def contrast(
         self, weights: Mapping[str, float] | Mapping[str, Mapping[str, float]], *, level: float | None = None
     ) -> pd.DataFrame:
@@ -156,26 +145,15 @@ class ClusterRobustResult(Printable):
              contrast  estimate     se     df
         0  at year 10     1.086  0.144  5.218
         """
-        if not isinstance(weights, Mapping) or not weights:
-            raise ChoiceError("weights must map coefficients to numbers, such as {'year': 10}")
-        nested: dict[str, Any] = {name: value for name, value in weights.items() if isinstance(value, Mapping)}
-        if not nested:
-            nested = (
-                {" ".join(f"{value:+g} {name}" for name, value in weights.items()): weights}
-                if all(isinstance(value, int | float | np.number) for value in weights.values())
-                else {"contrast": weights}
-            )
-        elif len(nested) < len(weights):
-            raise ChoiceError("give either one contrast or several by name, not both")
+        names, L = read_contrasts(weights, self.names)
         chosen = self.level if level is None else check_level(level)
-        L = np.array([self._row(value) for value in nested.values()])
         found = robust_linear(self.fit, L, test=self.test, level=chosen)
         notes = Notes()
-        tell_coefficients(self.fit, found, list(nested), self.test, notes)
+        tell_coefficients(self.fit, found, names, self.test, notes)
         notes.warn(stacklevel=2)
         return pd.DataFrame(
             {
-                "contrast": list(nested),
+                "contrast": names,
                 "estimate": found.estimate,
                 "se": found.se,
                 "ci_low": found.low,
