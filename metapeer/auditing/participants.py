@@ -10,6 +10,7 @@ from metapeer.auditing.copies import find_arm_sizes, find_sizes
 from metapeer.auditing.findings import Finding
 from metapeer.auditing.plausible_rows import QUIET, by_key, groups_of, shown, trials_of
 from metapeer.auditing.table import AuditTable
+from metapeer.formatting import count
 
 __all__ = ["check_shared_arms", "check_trial_columns", "check_trial_names", "check_trial_rows"]
 
@@ -349,7 +350,7 @@ def check_trial_rows(table: AuditTable) -> list[Finding]:
             columns=("study_id",),
             message="trials with several rows in one outcome: pooled as if independent, their participants count more "
             "than once (choose one row for each trial, or model the dependence)",
-            evidence=f"{len(repeated)} trials, {len(rows)} rows{told}",
+            evidence=f"{count(len(repeated), 'trial')}, {count(len(rows), 'row')}{told}",
             look_up="which of the rows the question asks for",
         )
     ]
