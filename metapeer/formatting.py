@@ -235,7 +235,7 @@ class TextTable:
         """
 
         def numeric(cell: str) -> bool:
-            return not cell or cell == MISSING or cell.lstrip("<-+").replace(",", "")[:1].isdigit()
+            return not cell or cell == MISSING or cell.lstrip("<>-+").replace(",", "")[:1].isdigit()
 
         return [
             any(row[i] for row in self.rows) and all(numeric(row[i]) for row in self.rows)

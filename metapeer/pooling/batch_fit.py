@@ -171,7 +171,7 @@ def _choose_engine(engine: str, tau2_method: str, sets: int) -> str:
         return engine
     try:
         from metapeer.pooling import batch_compiled  # noqa: F401  whether it can be loaded is the question
-    except (ImportError, RuntimeError) as error:  # not installed; or numba found no folder to keep its code in
+    except Exception as error:  # noqa: BLE001  not installed, installed badly, or without a folder to keep its code in
         if engine == "auto":
             return "numpy"
         raise MetapeerError(

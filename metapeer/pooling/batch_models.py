@@ -1,23 +1,29 @@
 """The door to many meta-analyses at once: a table with a column of groups, or arrays with a row for each set."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from metapeer.errors import DataError, DataWarning, Fault, MetapeerError, check_choice
+from metapeer.errors import ChoiceError, DataError, DataWarning, MetapeerError, check_choice
 from metapeer.formatting import count
-from metapeer.pooling.batch_fit import Engine, batch_options, fit_sets
+from metapeer.pooling.batch_fit import BatchOptions, Engine, batch_options, fit_sets
+from metapeer.pooling.batch_input import as_faults, sets_from_arrays, sets_from_table
 from metapeer.pooling.batch_results import BatchResult
-from metapeer.pooling.batch_sets import Sets, sets_from_matrix
-from metapeer.pooling.models import LARGEST, Model
+from metapeer.pooling.models import Model
 from metapeer.pooling.weighted import FloatArray
+
+if TYPE_CHECKING:
+    from metapeer.pooling.batch_files import BatchFilesResult
 
 __all__ = ["meta_analysis_batch"]
 
 
+@overload
 def meta_analysis_batch(
     data: pd.DataFrame | None = None,
     *,
@@ -35,14 +41,57 @@ def meta_analysis_batch(
     engine: Engine = "auto",
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> BatchResult:
+) -> BatchResult: ...
+
+
+@overload
+def meta_analysis_batch(
+    data: str | Path | Iterable[str | Path],
+    *,
+    by: str | Sequence[str],
+    output: str | Path,
+    client: Any = None,
+    retries: int = 3,
+    model: Model = "random",
+    tau2_method: str | None = None,
+    ci_method: str | None = None,
+    prediction_method: str | None = None,
+    level: float = 0.95,
+    engine: Engine = "auto",
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> "BatchFilesResult": ...
+
+
+def meta_analysis_batch(
+    data: Any = None,
+    *,
+    by: str | Sequence[str] | None = None,
+    yi: ArrayLike | None = None,
+    vi: ArrayLike | None = None,
+    sei: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    output: str | Path | None = None,
+    client: Any = None,
+    retries: int | None = None,
+    model: Model = "random",
+    tau2_method: str | None = None,
+    ci_method: str | None = None,
+    prediction_method: str | None = None,
+    level: float = 0.95,
+    on_error: str = "report",
+    engine: Engine = "auto",
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Any:
     """Pool many sets of effects, each by itself, as `meta_analysis` would pool it alone.
 
     Parameters
     ----------
-    data : DataFrame, optional
+    data : DataFrame, dask.dataframe.DataFrame, str, Path or list of these, optional
         A table with columns ``yi`` and ``vi`` or ``sei``, and the columns of `by`. Rows with an ``exclusion_reason``
-        take no part.
+        take no part. Or a Dask DataFrame of the same columns; or Parquet files of them: a folder, a pattern such as
+        ``"effects/*.parquet"``, or a list, where each set lies within one file.
     by : str or sequence of str, optional
         The columns whose values say which set a row belongs to. Rows need not be sorted.
     yi, vi, sei : array-like of shape (n, k), optional
@@ -50,6 +99,12 @@ def meta_analysis_batch(
         set has not is NaN in both.
     mask : array-like of bool of shape (n, k), optional
         True where a study takes part; wherever both numbers are there, when left out.
+    output : str or Path, optional
+        For Parquet files: a folder for the results, new, or that of the same run broken off, which goes on.
+    client : distributed.Client, optional
+        For Parquet files: a Dask cluster to work on; without it they are worked on one after the other.
+    retries : int, optional
+        For Parquet files: how often a file is tried again after a worker or a disk failed; 3 when left out.
     model, tau2_method, ci_method, prediction_method, level
         As in `meta_analysis`, with the same defaults. Of the intervals those are made that need no exact distribution
         and no likelihood of the mean: z, t, HK, HK_se, HK_ci, HK_IQWiG6; of the predictions V, HTS, HK, HK-PR and S.
@@ -66,8 +121,11 @@ def meta_analysis_batch(
 
     Returns
     -------
-    BatchResult
-        A row for each set, in the order of first appearance (a table) or of the arrays.
+    BatchResult, dask.dataframe.DataFrame or BatchFilesResult
+        From a table or arrays a `BatchResult`, a row for each set, in the order of first appearance (a table) or of the
+        arrays. From a Dask DataFrame another, not yet computed, with the columns of `BatchResult.to_frame` and
+        ``problem``, which says why a set could not be pooled. From files a `BatchFilesResult`, whose files have these
+        columns.
 
     Raises
     ------
@@ -100,36 +158,87 @@ def meta_analysis_batch(
     check_choice("on_error", on_error, ("report", "raise"))
     if (data is None) == (yi is None):
         raise MetapeerError("give either a table and by=, or yi with vi or sei")
+    chosen: dict[str, Any] = {
+        "model": model,
+        "tau2_method": tau2_method,
+        "ci_method": ci_method,
+        "prediction_method": prediction_method,
+        "level": level,
+        "engine": engine,
+    }
+    if data is not None and not isinstance(data, pd.DataFrame):
+        if any(value is not None for value in (vi, sei, mask)):
+            raise MetapeerError("give either a table or yi with vi or sei, not both")
+        return _elsewhere(data, by, output, client, retries, workers, progress, on_error, chosen)
+    for name, value in (("output", output), ("client", client), ("retries", retries)):
+        if value is not None:
+            raise ChoiceError(f"{name} has no effect without Parquet files; leave it out")
     if data is not None:
-        if not isinstance(data, pd.DataFrame):
-            raise MetapeerError(f"data is a {type(data).__name__}, not a DataFrame; pass arrays by name: yi=, vi=")
         if vi is not None or sei is not None or mask is not None:
             raise MetapeerError("give either a table or yi with vi or sei, not both")
-        groups, sets, faults, repeated = _from_table(data, by)
+        read = sets_from_table(data, by)
     else:
         if by is not None:
             raise MetapeerError("by names columns of a table, but effects were given as arrays")
-        groups, sets, faults = _from_arrays(yi, vi, sei, mask)
-        repeated = 0
-    options = batch_options(
-        model=model,
-        tau2_method=tau2_method,
-        ci_method=ci_method,
-        prediction_method=prediction_method,
-        level=level,
-        engine=engine,
-        sets=len(groups),
-    )
+        read = sets_from_arrays(yi, vi, sei, mask)
+    groups, faults = read.groups, read.faults
+    options = batch_options(**chosen, sets=len(groups))
     if len(faults) and on_error == "raise":
-        raise DataError("the sets", _as_faults(faults, groups))
+        raise DataError("the sets", as_faults(faults, groups))
     able = np.ones(len(groups), dtype=np.bool_)
     able[faults["set"].to_numpy(np.intp)] = False
-    columns = fit_sets(sets, options, chosen=able, workers=workers, progress=progress)
-    doubts = _doubts(columns, able, faults, groups, repeated)
+    columns = fit_sets(read.sets, options, chosen=able, workers=workers, progress=progress)
+    doubts = _doubts(columns, able, faults, groups, read.repeated)
     for text in doubts:
         warnings.warn(text, DataWarning, stacklevel=2)
     return BatchResult(
         groups=groups, columns=columns, options=options, failed=int((~able).sum()), faults=faults, notes=tuple(doubts)
+    )
+
+
+def _elsewhere(
+    data: Any,
+    by: str | Sequence[str] | None,
+    output: str | Path | None,
+    client: Any,
+    retries: int | None,
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+    on_error: str,
+    chosen: dict[str, Any],
+) -> Any:
+    """Pool the sets of a Dask DataFrame or of files, which are too many to be held."""
+    keys = [by] if isinstance(by, str) else list(by or ())
+    if not keys:
+        raise MetapeerError("by is missing; name the column whose values say which set a row belongs to")
+    if on_error != "report":
+        raise ChoiceError("on_error='raise' is for tables and arrays; elsewhere a column problem reports what is wrong")
+    options: BatchOptions = batch_options(**chosen, sets=10**9)
+    if type(data).__module__.partition(".")[0].startswith("dask"):
+        for name, value in (("output", output), ("client", client), ("retries", retries), ("progress", progress)):
+            if value is not None:
+                raise ChoiceError(f"{name} has no effect with a Dask DataFrame; leave it out")
+        from metapeer.pooling.batch_files import fit_dask
+
+        return fit_dask(data, by=keys, options=options)
+    if not isinstance(data, str | Path | list | tuple):
+        raise MetapeerError(
+            f"data is a {type(data).__name__}; give a DataFrame, a Dask DataFrame or Parquet files, or arrays by name: "
+            "yi=, vi="
+        )
+    if output is None:
+        raise MetapeerError("output is missing; name a folder for the results")
+    from metapeer.pooling.batch_files import fit_files
+
+    return fit_files(
+        data,
+        by=keys,
+        output=output,
+        options=options,
+        client=client,
+        retries=3 if retries is None else retries,
+        workers=workers,
+        progress=progress,
     )
 
 
@@ -143,7 +252,7 @@ def _doubts(
     """Say in words what a reader of the numbers must know."""
     doubts = []
     if len(faults):
-        first = _as_faults(faults.head(3), groups)
+        first = as_faults(faults.head(3), groups)
         more = "" if len(faults) <= len(first) else f"; and {len(faults) - len(first):,} more, see .faults"
         shown = "; ".join(str(fault) for fault in first)
         doubts.append(f"{count(int((~able).sum()), 'set')} could not be pooled: {shown}{more}")
@@ -165,151 +274,3 @@ def _doubts(
     if open_:
         doubts.append(f"{count(open_, 'set')} for which it is not proved that the highest maximum was found")
     return doubts
-
-
-def _as_faults(faults: pd.DataFrame, groups: pd.DataFrame) -> list[Fault]:
-    """Put faults in words, with the names of their groups."""
-    named = []
-    for row in faults.to_dict("records"):
-        values = groups.iloc[int(row["set"])].to_dict()
-        group = ", ".join(f"{name} {value}" for name, value in values.items())
-        line = None if pd.isna(row["line"]) else int(row["line"])
-        label = f"{group}, {row['row']}" if row["row"] else group
-        named.append(Fault(row=label, line=line, column=row["column"] or None, message=str(row["message"])))
-    return named
-
-
-def _frame_of_faults(rows: list[tuple[int, str, float, str, str]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=["set", "row", "line", "column", "message"])
-    return frame.astype({"set": np.intp, "line": np.float64}).sort_values("set", kind="stable", ignore_index=True)
-
-
-def _bad_numbers(yi: FloatArray, spread: FloatArray, column: str) -> list[tuple[int, str, str]]:
-    """List numbers that cannot be pooled: position, column, what is wrong."""
-    least, most = (1.0 / LARGEST**2, LARGEST**2) if column == "vi" else (1.0 / LARGEST, LARGEST)
-    what = "sampling variance" if column == "vi" else "standard error"
-    found = []
-    for i in np.flatnonzero(~(np.abs(yi) <= LARGEST)).tolist():
-        value = float(yi[i])
-        message = "is empty or no number" if np.isnan(value) else f"{value:g} is too large to compute with"
-        found.append((i, "yi", message))
-    for i in np.flatnonzero(~((spread >= least) & (spread <= most))).tolist():
-        value = float(spread[i])
-        if np.isnan(value):
-            message = "is empty or no number"
-        elif not (np.isfinite(value) and value > 0):
-            message = f"{value:g} is not a {what}; it must be finite and > 0"
-        else:
-            message = f"{value:g} is too {'small' if value < least else 'large'} a {what} to compute with"
-        found.append((i, column, message))
-    return sorted(found)
-
-
-def _from_table(data: pd.DataFrame, by: str | Sequence[str] | None) -> tuple[pd.DataFrame, Sets, pd.DataFrame, int]:
-    """Take sets from a table: names of the groups, effects, faults, and how many sets repeat a trial."""
-    source = str(data.attrs.get("source", "the table"))
-    keys = [by] if isinstance(by, str) else list(by or ())
-    if not keys:
-        raise MetapeerError("by is missing; name the column whose values say which set a row belongs to")
-    absent = [name for name in [*keys, "yi"] if name not in data]
-    if "vi" not in data and "sei" not in data:
-        absent.append("vi or sei")
-    if absent:
-        raise DataError(source, [f"column {name} is missing" for name in absent])
-    twice = sorted({str(name) for name in data.columns[data.columns.duplicated()]})
-    if twice:
-        raise DataError(source, [Fault(column=name, message="stands in the table more than once") for name in twice])
-    used = data
-    if "exclusion_reason" in data:
-        reasons = data["exclusion_reason"]
-        used = data[reasons.isna() | (reasons.astype(str).str.strip() == "")]
-    empty = used[keys].isna().any(axis=1).to_numpy()
-    if empty.any():
-        places = np.flatnonzero(empty)[:200]
-        raise DataError(
-            source,
-            [
-                Fault(row=str(used.index[i]), message=f"{' or '.join(keys)} is empty; every row needs a set")
-                for i in places
-            ],
-        )
-    numbers = used.groupby(keys, sort=False, observed=True).ngroup().to_numpy(np.intp)
-    order = np.argsort(numbers, kind="stable")
-    number = numbers[order]
-    n = int(number[-1]) + 1 if number.size else 0
-    starts = np.searchsorted(number, np.arange(n + 1)).astype(np.intp)
-    groups = used[keys].iloc[order[starts[:-1]]].reset_index(drop=True)
-    column = "vi" if "vi" in used else "sei"
-    yi, spread = (
-        pd.to_numeric(used[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)[order]
-        for name in ("yi", column)
-    )
-    studies = used["study_id"].astype("string").fillna("").to_numpy()[order] if "study_id" in used else None
-    lines = used["line"].to_numpy()[order] if "line" in used else None
-    rows = [
-        (
-            int(number[i]),
-            str(studies[i]) if studies is not None else f"row {used.index[order[i]]}",
-            float(lines[i]) if lines is not None else np.nan,
-            name,
-            message,
-        )
-        for i, name, message in _bad_numbers(yi, spread, column)
-    ]
-    for name in ("measure", "positive_favours"):
-        if name in used and name not in keys:
-            kinds = used[name].astype("string").fillna("").groupby(numbers).nunique().to_numpy()
-            rows += [
-                (int(i), "", np.nan, name, "rows of the set differ; a set must be of one kind")
-                for i in np.flatnonzero(kinds > 1)
-            ]
-    repeated = 0
-    if studies is not None:
-        again = pd.DataFrame({"set": number, "study": studies})
-        again = again[again["study"] != ""]
-        repeated = int(again.loc[again.duplicated(), "set"].nunique())
-    vi = spread if column == "vi" else spread**2
-    return groups, Sets(yi, vi, starts), _frame_of_faults(rows), repeated
-
-
-def _matrix(name: str, values: ArrayLike) -> FloatArray:
-    """Return a matrix of floats, NaN where a masked array has no value."""
-    try:
-        array = np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan)
-    except (TypeError, ValueError):
-        raise DataError(name, ["must be numbers, a row for each set"]) from None
-    if array.ndim != 2:
-        raise DataError(name, [f"must have a row for each set, not shape {array.shape}"])
-    return np.asarray(array)
-
-
-def _from_arrays(
-    yi: ArrayLike | None, vi: ArrayLike | None, sei: ArrayLike | None, mask: ArrayLike | None
-) -> tuple[pd.DataFrame, Sets, pd.DataFrame]:
-    """Take sets from matrices."""
-    if yi is None or (vi is None) == (sei is None):
-        raise MetapeerError("give either vi (sampling variances) or sei (standard errors) with yi")
-    column, given = ("vi", vi) if vi is not None else ("sei", sei)
-    effects, spread = _matrix("yi", yi), _matrix(column, given if given is not None else ())
-    if effects.shape != spread.shape:
-        raise MetapeerError(f"yi has shape {effects.shape} and {column} has {spread.shape}; they must pair up")
-    absent = np.isnan(effects) & np.isnan(spread)
-    present = ~absent
-    if mask is not None:
-        wanted = np.asarray(mask)
-        if wanted.shape != effects.shape or wanted.dtype != np.bool_:
-            raise MetapeerError(f"mask must be True or False for each effect, in shape {effects.shape}")
-        present = wanted
-    everything = bool(present.all())
-    sets = sets_from_matrix(effects, spread, None if everything else present)
-    where = None if everything else np.flatnonzero(present.ravel())
-    k = effects.shape[1]
-    rows = []
-    for i, name, message in _bad_numbers(sets.yi, sets.vi, column):
-        cell = i if where is None else int(where[i])
-        rows.append((cell // k, f"study {cell % k}", np.nan, name, message))
-    if column == "sei":
-        sets = Sets(sets.yi, sets.vi**2, sets.starts)
-    lonely = np.flatnonzero(sets.sizes == 0)
-    rows += [(int(i), "", np.nan, "", "has no study") for i in lonely]
-    return pd.DataFrame({"set": np.arange(effects.shape[0])}), sets, _frame_of_faults(rows)

@@ -52,8 +52,8 @@ class BatchResult(Printable):
         DataFrame
             The names of the sets, ``k``, ``estimate``, ``se``, ``ci_low``, ``ci_high``, ``ci_method``, ``statistic``,
             ``df`` (NaN: normal), ``p_value``, ``hk_q``, ``pi_low``, ``pi_high``, ``tau2``, ``I2`` (from tau2),
-            ``I2_Q``, ``H2``, ``Q``, ``Q_df``, ``Q_p``, ``other_maxima``, ``certified``, ``narrow``; ratios on the log scale. A set
-            of one study has the normal interval of that study, whatever the method of the others.
+            ``I2_Q``, ``H2``, ``Q``, ``Q_df``, ``Q_p``, ``other_maxima``, ``certified``, ``narrow``; ratios on
+            the log scale. A set of one study has the normal interval of that study, whatever the method of the others.
         """
         frame = self.groups.copy()
         for name, values in self.columns.items():

@@ -22,7 +22,7 @@ def main(path: str) -> int:
     others = {}
     for run in json.loads(Path(path).read_text(encoding="utf-8"))["benchmarks"]:
         if "others" in run["extra_info"]:
-            others = run["extra_info"]["others"]  # timed in a process of their own; the process itself says nothing
+            others |= run["extra_info"]["others"]  # timed in a process of their own; the process itself says nothing
         else:
             groups[run["group"]][run["name"]] = run["stats"]["min"]
             groups[run["group"]] |= run["extra_info"].get("beside", {})

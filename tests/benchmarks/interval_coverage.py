@@ -1,6 +1,6 @@
 """Simulate how often the intervals for the mean, a new study and a share of true effects hold what they should.
 
-Usage: python tests/benchmarks/coverage.py [REPLICATES [PROCESSES]] > docs/coverage.md
+Usage: python tests/benchmarks/interval_coverage.py [REPLICATES [PROCESSES]] > docs/coverage.md
 
 The same seed gives the same table whatever the number of processes: every cell has its own stream of random numbers.
 """
@@ -201,7 +201,7 @@ A 95% interval should hold the truth in 95 of 100 meta-analyses. Whether it does
 and skewed true effects is simulated here, with the package's own functions.
 
 ```
-python tests/benchmarks/coverage.py > docs/coverage.md
+python tests/benchmarks/interval_coverage.py > docs/coverage.md
 ```
 
 {replicates} replicates in each cell, seed {seed}. The Monte Carlo standard error of a coverage is at most {mean_error}

@@ -1,0 +1,1 @@
+"""What would change our mind? A fit or a table of effects comes in; influence, bias and choices laid open leave."""
