@@ -943,7 +943,10 @@ def test_the_example_of_every_command_works(run):
 def test_the_commands_of_the_page_run_and_print_what_it_shows(run, shown):
     page = PAGE.read_text(encoding="utf-8")
     write_files(page)
-    commands = [pair for block in console_blocks(page) for pair in block if bool(pair[1]) is shown]
+    needed = re.compile("metapeer init|.*--template")  # what others rest on
+    commands = [
+        pair for block in console_blocks(page) for pair in block if bool(pair[1]) is shown or needed.match(pair[0])
+    ]
     assert len(commands) > 5
     for typed, printed in commands:
         ran = run(*arguments_of(typed))
@@ -1207,3 +1210,154 @@ def test_a_release_is_verified_until_a_number_changes(run):
     outcomes.write_text(outcomes.read_text(encoding="utf-8").replace("0.280025", "0.380025"), encoding="utf-8")
     changed = run("verify", "mine")
     assert changed.code in (1, 3)
+
+
+PEER = (
+    "study_id,citation,format,outcome,instrument,timepoint,n1,n2,es_type,es,es_se,md,md_ci_low,md_ci_high,source\n"
+    "poulsen2025,Poulsen 2025,group,recovery,QPR-15,end_of_treatment,145,151,d (positive favours peer support),0.43,,"
+    "5.1,2.4,7.8,abstract\n"
+)
+
+
+def test_the_words_of_the_readme_lead_from_nothing_to_an_updated_estimate(run):
+    readme = PAGE.parents[1].joinpath("README.md").read_text(encoding="utf-8")
+    part = readme[readme.index("**Add a new trial") : readme.index("**Ask whether")]
+    Path("peer.csv").write_text(re.search(r"```text\n(.*?)```", part, flags=re.DOTALL)[1], encoding="utf-8")
+    (block,) = console_blocks(part)
+    said = []
+    for typed, _ in block:
+        ran = run(*arguments_of(typed))
+        assert (ran.code, ran.err) == (0, ""), typed
+        said.append(ran.out)
+    assert "SMD                      0.226           0.269" in said[1]
+    assert said[2].startswith("my-review: 1 new row, 1 new trial; written")
+    assert "took back: add 1 row of poulsen2025" in said[-1]
+
+
+def test_what_adding_found_is_json_with_its_audit(run):
+    Path("trial.csv").write_text(TRIAL, encoding="utf-8")
+    assert run("init", "mine", "--from", "lyons2021").code == 0
+    found = run("add", "mine", "trial.csv", "--json").json
+    assert found["rows"][0]["row_id"] == "doe2025.1"
+    assert found["audit"]["counts"]["error"] == 0
+    assert [change["outcome"] for change in found["update"]["changes"]] == ["recovery"]
+
+
+def test_update_shows_what_a_cluster_trial_rests_on_and_takes_a_collection(run):
+    clusters = TRIAL.replace("source\n", "source,design,mean_cluster_size,icc\n").replace(
+        "table 2", "table 2,cluster,11,0.1"
+    )
+    Path("clusters.csv").write_text(clusters, encoding="utf-8")
+    ran = run("update", "lyons2021", "clusters.csv", "--outcome", "recovery", "--icc", "0", "--icc", "0.1")
+    assert "design effect 2 (mean cluster size 11, icc 0.1 as recorded)" in ran.out
+    table = run("update", "lyons2021", "clusters.csv", "--icc", "0", "--icc", "0.1", "--csv").csv
+    assert table["icc"].astype(str).tolist() == ["", "0.0", "0.1"]
+    assert table["estimate"][0] == table["estimate"][2] != table["estimate"][1]
+    assert len(run("update", "lyons2021", "clusters.csv", "--icc", "0", "--json").json["over_icc"]["lines"]) == 2
+    assert "conley2020.1" in run("update", "lyons2021", "updates", "--outcome", "recovery").out
+
+
+def test_a_correction_is_shown_and_recorded_only_on_request(run):
+    assert run("init", "mine", "--from", "smit2023").code == 0
+    asked = ("correct", "mine", "salzer2016.1", "n1", "--reason", "misread", "--source", "Table 1", "--author", "A. B.")
+    shown = run(*asked, "--value", "51", "--date", "2026-01-31")
+    assert shown.code == 0
+    assert "nothing is written yet" in shown.out
+    assert not Path("mine/overrides.csv").exists() or "misread" not in Path("mine/overrides.csv").read_text()
+    kept = run(
+        *asked, "--clear", "--date", "2026-01-31", "--status", "confirmed", "--name", "x", "--write", "--json"
+    ).json
+    assert (kept["value"], kept["status"], kept["override_id"], kept["written"]) == ("", "confirmed", "x", True)
+    assert "misread" in Path("mine/overrides.csv").read_text(encoding="utf-8")
+    for wrong in ((), ("--value", "1", "--clear"), ("--value", "-3")):
+        ran = run(*asked, *wrong)
+        assert (ran.code in (1, 2), ran.out) == (True, "")
+        assert ran.err.startswith("error: ")
+
+
+def test_the_flow_of_records_is_begun_checked_and_drawn(run):
+    assert run("init", "mine", "--from", "lyons2021").code == 0
+    assert "mine/prisma.csv" in run("prisma", "mine", "--template").out.replace("\\", "/")
+    assert run("prisma", "mine", "--template").code == 1
+    assert "not reported" in run("prisma", "mine").out
+    path = Path("mine/prisma.csv")
+    text = (
+        path.read_text()
+        .replace("records_screened,", "records_screened,9")
+        .replace("records_excluded,", "records_excluded,8")
+    )
+    path.write_text(text.replace("dbr_sought_reports,", "dbr_sought_reports,2"))
+    ran = run("prisma", "mine", "--plot", "flow.svg", "--markdown", "flow.md")
+    assert ran.code == 3
+    assert "does not add up: records_screened is 9" in ran.out
+    assert Path("flow.svg").read_bytes().startswith(b"<?xml")
+    assert "| Records screened | 9 |" in Path("flow.md").read_text(encoding="utf-8")
+    for wrong in (("--plot", "flow.txt"), ("--markdown", "no/flow.md"), ("--template", "--plot", "flow.png")):
+        assert run("prisma", "mine", *wrong).code == 2
+
+
+def test_a_preview_gives_the_numbers_of_the_library(run):
+    fit = mp.meta_analysis(mp.effect_size(mp.read_outcomes("means.csv")))
+    expected = mp.preview_trial(fit, effect=0.3, n1=100, n2=50)
+    found = run("preview", "means.csv", "--effect", "0.3", "--n1", "100", "--n2", "50", "--json").json
+    assert found["preview"]["after"]["estimate"] == expected.after.estimate
+    assert found["conditional_power"] == mp.conditional_power(fit, effect=0.3, n1=100, n2=50)
+    assert found["needed"]["n1"] == mp.needed_trial_size(fit, effect=0.3, ratio=0.5).n1
+    by_plan = mp.pool_review("lyons2021", outcomes="hope")["hope"]
+    found = run(
+        "preview", "lyons2021", "--outcome", "hope", "--effect", "0", "--sei", "0.1", "--claim", "benefit", "--csv"
+    )
+    assert found.csv["estimate"].tolist()[0] == by_plan.estimate
+    assert found.csv["verdict"].tolist() != ["", ""]
+    assert run("preview", "means.csv", "--effect", "0.3", "--plot", "next.png").code == 0
+    assert Path("next.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("preview means.csv --effect 0.3 --n2 9", "give either n1"),
+        ("preview means.csv --effect 0.3 --n2 9 --n1 0", "at least 2 participants"),
+        ("preview means.csv --effect 0.3 --margin 0.1", "no effect without --claim"),
+        ("preview means.csv --effect 0.3 --plot a.txt", "must end in .png"),
+        ("preview means.csv --effect nan --n1 9", "must be a finite number"),
+        ("preview lyons2021 --outcome hop --effect 0.3", "Did you mean 'hope'?"),
+        ("preview lyons2021 --outcome hope --effect 0.3 --level 0.9", "--level: no effect with --outcome"),
+        ("export means.csv --as csv --output a.txt", "must end in .csv"),
+        ("export means.csv --as csv --output no/a.csv", "there is no folder"),
+        ("export means.csv --as csv --output a.csv --measure MD", "--measure: no effect with --as csv"),
+        ("export means.csv --as csv --output a.csv --title T", "--title: no effect with --as csv"),
+        ("export means.csv --as csv --output a.csv --outcome hope", "choose rows with --where"),
+        ("export means.csv --as fhir --output a.json --title T", "needs --population, --comparator, --measured"),
+        ("export means.csv --as word --output a.doc", "is not one of"),
+    ],
+)
+def test_what_preview_and_export_refuse(run, typed, says):
+    ran = run(*typed.split())
+    assert ran.code in (1, 2)
+    assert ran.out == ""
+    assert says in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx", "metapsy", "escalc", "revman_csv"])
+def test_an_exported_table_comes_back(run, form):
+    name = f"out.{'xlsx' if form == 'xlsx' else 'csv'}"
+    assert (
+        run("export", "means.csv", "--where", "format=group", "--as", form, "--output", name).out == f"wrote {name}\n"
+    )
+    back = mp.read_extraction(name)
+    assert back["study_id"].tolist() == ["smith2014", "jones2016"]
+    assert back["mean1"].tolist() == [3.5, 3.9]
+
+
+def test_a_pooled_result_is_exported_for_r_and_for_fhir(run):
+    fit = mp.meta_analysis(mp.effect_size(mp.read_outcomes("means.csv")), tau2_method="DL")
+    assert run("export", "means.csv", "--tau2-method", "DL", "--as", "metafor", "--output", "a.R").code == 0
+    assert Path("a.R").read_text(encoding="utf-8") == mp.metafor_script(fit)
+    about = ("--title", "T", "--population", "adults", "--comparator", "usual care")
+    assert run("export", "lyons2021", "--outcome", "hope", "--as", "fhir", "--output", "a.json", *about).code == 0
+    found = json.loads(Path("a.json").read_text(encoding="utf-8"))
+    assert found["variableDefinition"][3]["description"].startswith("hope")
+    hope = mp.pool_review("lyons2021", outcomes="hope")["hope"]
+    assert found["statistic"][0]["quantity"]["value"] == hope.estimate

@@ -288,6 +288,7 @@ def planted(kind, row):
     return wrong
 
 
+@pytest.mark.sampled(keep=5)
 @pytest.mark.parametrize(
     ("kind", "words"),
     [

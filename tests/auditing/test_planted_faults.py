@@ -27,6 +27,7 @@ def page():
     return planted.PAGE.read_text(encoding="utf-8")
 
 
+@pytest.mark.sampled(keep=3)
 @pytest.mark.parametrize(
     ("words", "held"),
     [
@@ -48,6 +49,7 @@ def test_gross_slips_in_tables_that_can_show_them_are_found_and_named(words, hel
     assert count.alarms == 0
 
 
+@pytest.mark.sampled(keep=2)
 @pytest.mark.parametrize(
     "words",
     [

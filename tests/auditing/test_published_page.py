@@ -401,6 +401,7 @@ def test_clean_prints_of_every_style_raise_no_alarm():
         assert set(audit.verdicts) == {"consistent"}
 
 
+@pytest.mark.sampled(keep=2)
 @pytest.mark.parametrize(
     ("fault", "share"),
     [

@@ -197,6 +197,7 @@ SLIPS = {
 }
 
 
+@pytest.mark.sampled(keep=8)
 @pytest.mark.parametrize("digits", [2, 3, 12])
 @pytest.mark.parametrize("slip", SLIPS)
 def test_a_planted_slip_is_found_and_named_and_nothing_else_is(slip, digits):

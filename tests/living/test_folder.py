@@ -13,6 +13,7 @@ from metapeer.reproduction.evidence import Store
 from metapeer.reproduction.run import reproduce
 
 
+@pytest.mark.sampled(keep=5)
 @pytest.mark.parametrize("start", [None, *dataset_names()])
 def test_a_review_begins_from_nothing_or_from_any_bundled_one_with_its_tables_byte_for_byte(tmp_path, start):
     review = init_review(tmp_path / "my review", start=start, author="A. Reviewer")

@@ -3,12 +3,13 @@
 import json
 import shutil
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metapeer.errors import DataError
-from metapeer.living.prisma import KEYS, SUMS, prisma_flow
+from metapeer.living.prisma import KEYS, SUMS, prisma_flow, write_prisma_template
 from metapeer.living.prisma_checklist import living_checklist
 from metapeer.living.releasing import release
 from metapeer.records.catalog import datasets_root, load_dataset
@@ -257,3 +258,25 @@ def test_files_answer_items_when_they_hold_the_answer(review):
     stale = living_checklist(review)
     assert "1 sum that does not add up" in stale.to_markdown()
     assert stale.to_frame().set_index("asked")["status"][changes] == "left to a person"
+
+
+def test_a_blank_file_has_every_key_and_is_never_written_over(tmp_path):
+    path = write_prisma_template(tmp_path)
+    flow = prisma_flow(tmp_path / "prisma.csv")
+    assert dict(flow.counts) == {}
+    assert set(pd.read_csv(path)["data"]) == set(KEYS)
+    path.write_text(path.read_text().replace("records_screened,,", "records_screened,7,"))
+    with pytest.raises(DataError, match="is there already"):
+        write_prisma_template(tmp_path)
+    assert prisma_flow(path).counts["records_screened"] == 7
+
+
+@pytest.mark.parametrize("folder", [None, "", "nowhere/at/all", "\0"])
+def test_a_blank_file_needs_a_folder(folder):
+    with pytest.raises(DataError):
+        write_prisma_template(folder)
+
+
+def test_bundled_data_get_no_blank_file():
+    with pytest.raises(DataError, match="never written to"):
+        write_prisma_template(datasets_root() / "lyons2021")

@@ -3,8 +3,10 @@
 import json
 import shutil
 
+import pandas as pd
 import pytest
 
+import metapeer as mp
 from metapeer.errors import ChoiceError, DataError, MetapeerError
 from metapeer.living import releasing, releasing_lock
 from metapeer.living.folder import init_review
@@ -15,7 +17,7 @@ from metapeer.living.releasing_rule import next_version
 from metapeer.living.releasing_words import add_news, markdown, moved_results
 from metapeer.living.store import history, undo
 from metapeer.records.catalog import datasets_root, load_dataset
-from metapeer.records.package import check_datapackage
+from metapeer.records.package import check_datapackage, refresh_datapackage
 
 FIRST = {"date": "2026-03-01", "searched": "2026-02-15", "why": "begun", "author": "A. Reviewer"}
 NEXT = {"date": "2026-04-01", "why": "a reason", "author": "A. Reviewer"}
@@ -115,7 +117,7 @@ def test_a_conclusion_that_turns_is_said_to_have_changed(released):
     line = next(line for line in found.news.splitlines() if line.startswith("| outcome: psychosis"))
     assert "**changed**: the interval includes no effect before, the interval lies below no effect now" in line
     assert "- **Conclusions**: changed: " in found.news
-    assert str(found).endswith("conclusions changed: result: clinical recovery, outcome: psychosis_symptoms")
+    assert "conclusions changed: result: clinical recovery, outcome: psychosis_symptoms" in str(found)
 
 
 def test_a_changed_text_is_a_patch_and_a_corrected_title_is_not(released):
@@ -340,3 +342,61 @@ def test_folders_that_cannot_be_released_are_data_errors(released, tmp_path):
     for folder in (None, 5, tmp_path / "no", "smit2023", "a\0b"):
         with pytest.raises(DataError):
             release(folder, **FIRST)
+
+
+def test_a_release_says_who_moved_its_numbers_and_they_add_up(tmp_path):
+    folder = mp.init_review(tmp_path / "mine", start="lyons2021").path
+    asked = {"author": "A. Reviewer", "why": "because"}
+    first = mp.release(folder, date="2026-01-31", searched="2026-01-15", **asked)
+    assert first.moving is None
+    rows = pd.DataFrame(
+        {
+            "study_id": ["smith2026", "doe2026"],
+            "citation": ["Smith (2026)", "Doe (2026)"],
+            "format": "group",
+            "instrument": "Herth Hope Index",
+            "timepoint": "end_of_treatment",
+            "source": "Table 2",
+            "n1": [60, 40],
+            "mean1": [31.2, 33.0],
+            "sd1": [8.1, 7.0],
+            "n2": [58, 41],
+            "mean2": [29.4, 28.0],
+            "sd2": [8.8, 9.0],
+        }
+    )
+    mp.add_rows(folder, rows, write=True)
+    made = mp.release(folder, date="2026-02-28", **asked)
+    assert [(one.outcome, one.stage, one.what) for one in made.moving] == [
+        ("hope", "new trial", "smith2026"),
+        ("hope", "new trial", "doe2026"),
+    ]
+    results = [lock.results["outcome: hope"].numbers["estimate"] for lock in (first.lock, made.lock)]
+    assert sum(one.estimate for one in made.moving) == pytest.approx(results[1] - results[0], abs=1e-12)
+    news = (folder / "WHATS_NEW.md").read_text(encoding="utf-8")
+    assert "new trial smith2026" in news
+    assert mp.verify(folder).ok
+
+
+def test_a_release_without_the_tables_of_the_last_says_that_it_cannot_tell_who(tmp_path):
+    folder = mp.init_review(tmp_path / "mine", start="smit2023").path
+    asked = {"author": "A. Reviewer", "why": "because"}
+    mp.release(folder, date="2026-01-31", searched="2026-01-15", **asked)
+    change_cell(folder, ",-0.05,0.17,", ",-0.15,0.17,")
+    told = mp.release(folder, date="2026-02-28", write=False, **asked)
+    assert {one.stage for one in told.moving} == {"correction"}
+    (kept,) = (folder / ".metapeer" / "released").iterdir()
+    for damage in (b"PK damaged", kept.read_bytes()[:-40]):
+        kept.write_bytes(damage)
+        blind = mp.release(folder, date="2026-02-28", write=False, **asked)
+        assert blind.moving is None
+        assert "Who moved them is not known" in str(blind)
+
+
+def test_half_a_character_in_the_metadata_is_refused_in_words(tmp_path):
+    folder = mp.init_review(tmp_path / "mine", start="lyons2021").path
+    path = folder / "datapackage.json"
+    package = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(package | {"title": "\ud800"}), encoding="utf-8")
+    with pytest.raises(mp.DataError, match="lone surrogate"):
+        refresh_datapackage(folder)

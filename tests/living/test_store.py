@@ -586,3 +586,9 @@ def test_undo_walks_back_through_any_changes(changes):
         for state in reversed(seen[:-1]):
             undo(folder)
             assert tree(folder) == state
+
+
+@pytest.mark.parametrize("folder", [None, 3, "", "  ", b"x"])
+def test_what_is_no_folder_is_refused_in_words(folder):
+    with pytest.raises(MetapeerError), transaction(folder, "nothing"):
+        pass

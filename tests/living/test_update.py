@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import metapeer as mp
 from metapeer.errors import ChoiceError, DataError, DataWarning, MetapeerError
 from metapeer.living.update_changes import MOST_EXACT, QUANTITIES, shapley
 from metapeer.living.update_forest import change_table
@@ -462,3 +463,16 @@ def test_a_table_without_anything_usable_changes_nothing_and_says_why(lyons):
         "smith2026.1": "sd1, sd2 are missing; SMD needs n1 mean1 sd1 n2 mean2 sd2",
         "b.1": "timepoint is empty, not 'end_of_treatment'",
     }
+
+
+def test_two_states_without_rows_differ_in_nothing(tmp_path):
+    folder = mp.init_review(tmp_path / "mine").path
+    review = mp.load_dataset(folder)
+    assert mp.diff(review, review).changes == ()
+
+
+def test_outcomes_that_did_not_change_can_be_left_out():
+    review = mp.load_dataset("lyons2021")
+    whole = mp.diff(review, review)
+    assert len(whole.changes) > 5
+    assert mp.diff(review, review, only_changed=True).changes == ()

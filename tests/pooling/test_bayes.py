@@ -137,6 +137,7 @@ def brute_force(yi, vi, density, mu_prior, function):
     return integral(lambda t: function(t, *conditional(t)[:2])) / integral(lambda t: 1.0)
 
 
+@pytest.mark.sampled(keep=1)
 @pytest.mark.filterwarnings("ignore::scipy.integrate.IntegrationWarning")
 @pytest.mark.parametrize("mu_prior", [None, normal(0.1, 0.4)])
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ def test_kenward_roger_prediction_intervals_are_metas(row, golden_set, agrees):
     agrees("likelihood", math.hypot(adjusted.se, math.sqrt(found.tau2)), row["se"])
 
 
+@pytest.mark.sampled(keep=3)
 @pytest.mark.golden("engine", "nnf")
 def test_the_confidence_distribution_interval_is_rs_up_to_the_error_of_its_simulation(row, golden_set):
     yi, vi, _ = golden_set(row["data"])
@@ -113,6 +114,7 @@ def test_probabilities_beyond_a_threshold_are_metas(row, agrees):
 # Against simulation
 
 
+@pytest.mark.sampled(keep=1)
 @pytest.mark.parametrize("name", SETS)
 def test_the_interval_is_that_of_simulated_draws(name):
     check_simulation(*SETS[name], draws=100_000)
@@ -155,6 +157,7 @@ def test_with_equal_variances_and_much_heterogeneity_it_has_a_closed_form():
         assert share == pytest.approx(tail, abs=1e-6)
 
 
+@pytest.mark.sampled(keep=2)
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize(("scale", "shift"), [(1e-8, -3.0), (1e4, 0.5)])
 def test_it_shifts_scales_and_mirrors_with_the_effects(name, scale, shift):

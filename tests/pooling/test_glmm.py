@@ -58,6 +58,7 @@ def fitted(row, **options):
 # Against R
 
 
+@pytest.mark.sampled(keep=14)
 @pytest.mark.golden("glmm", "metafor")
 def test_estimates_are_metafors(row):
     more = {"drop_double_zero": True} if row["model"] == "UM.RS" else {}
@@ -128,6 +129,7 @@ def test_with_random_levels_all_alike_homogeneity_is_tested_as_in_a_logistic_reg
     assert found.Q_Wald == pytest.approx(weight @ (theta - weight @ theta / weight.sum()) ** 2, rel=1e-7)
 
 
+@pytest.mark.sampled(keep=6)
 @pytest.mark.golden("glmm", "grid")
 def test_maximum_is_that_of_the_likelihood_summed_over_a_fine_grid(row):
     with warnings.catch_warnings():
@@ -276,6 +278,7 @@ def test_no_point_nearby_or_far_is_more_likely_than_the_maximum(events, which, s
 # What must not change the answer, and what must
 
 
+@pytest.mark.sampled(keep=4)
 @pytest.mark.parametrize(("measure", "model"), MODELS)
 @pytest.mark.parametrize("name", ["hine", "damico"])
 def test_exchanging_the_arms_turns_the_sign(measure, model, name):
@@ -310,6 +313,7 @@ def test_counting_those_without_the_event_turns_the_sign_of_the_odds_ratio(model
     assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-7)
 
 
+@pytest.mark.sampled(keep=3)
 @pytest.mark.parametrize(("measure", "model"), EVERY)
 def test_order_of_rows_does_not_matter_and_a_second_copy_of_all_halves_the_variance(measure, model):
     options = {"measure": measure, **({"model": model} if model else {})}

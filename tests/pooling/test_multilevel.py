@@ -81,6 +81,7 @@ def test_log_likelihood_and_coefficients_follow_from_the_definition(method, seed
     assert found.covariance == pytest.approx(covariance, rel=1e-8)
 
 
+@pytest.mark.sampled(keep=5)
 @pytest.mark.parametrize("struct", STRUCTURES)
 @pytest.mark.parametrize("method", ["REML", "ML"])
 def test_gradient_and_hessian_are_those_of_numerical_differentiation(struct, method):
@@ -210,6 +211,7 @@ def test_two_levels_with_one_correlation_are_unstructured():
         assert first[column].to_numpy() == pytest.approx(second[column].to_numpy(), rel=1e-5, abs=1e-7)
 
 
+@pytest.mark.sampled(keep=6)
 @pytest.mark.parametrize("struct", ["HCS", "HAR", "UN", "CS", "AR"])
 @pytest.mark.parametrize("seed", [4, 17, 19, 28])
 def test_reported_variances_and_correlations_make_the_covariance_that_was_fitted(struct, seed):
@@ -288,6 +290,7 @@ def test_no_better_maximum_is_found_by_random_restarts_or_on_a_grid(seed, count)
     assert len(missed) <= 0.01 * count
 
 
+@pytest.mark.sampled(keep=2)
 @pytest.mark.parametrize(
     "options",
     [

@@ -136,6 +136,7 @@ def fit_agrees(agrees, all_agree, p_values_agree):
     return check
 
 
+@pytest.mark.sampled(keep=20)
 @pytest.mark.golden("multilevel", "fits")
 def test_fits_are_metafors(row, fit_agrees, agrees):
     found = fit_agrees(row)
@@ -177,6 +178,7 @@ def test_likelihood_ratio_tests_are_metafors(row, agrees):
         assert found.df == row["parameters_full"] - row["parameters_reduced"]
 
 
+@pytest.mark.sampled(keep=12)
 @pytest.mark.golden("multilevel", "intervals")
 def test_profile_intervals_are_metafors(row, agrees):
     found = fit(row["set"], row)

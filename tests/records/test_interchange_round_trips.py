@@ -82,6 +82,7 @@ def assert_nothing_lost(before, after):
             assert two == [text.strip() for text in one], name
 
 
+@pytest.mark.sampled(keep=2)
 @pytest.mark.parametrize("form", FORMATS)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frame=tables())

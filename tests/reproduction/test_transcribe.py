@@ -78,6 +78,7 @@ def test_service_use_is_set_beside_the_whole_class(typed):
     assert found.results[0].evidence.k == 2
 
 
+@pytest.mark.sampled(keep=10)
 @pytest.mark.parametrize(
     ("cells", "column", "message"),
     [
@@ -170,7 +171,7 @@ def test_a_row_with_a_p_value_only_is_not_blank(typed):
 CELLS = st.sampled_from(["", "0", "-1", "0.5", "1e9", "1e-300", "-0.00", "<0.01", "abc", "9" * 30, "0.1", "100", "5%"])
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(st.sampled_from(PUBLISHED.names[7:-2]), CELLS), st.sampled_from(["RR", "SMD", "x", "log OR", ""])
 )
