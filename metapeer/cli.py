@@ -18,8 +18,20 @@ from metapeer.command_audit import (
 from metapeer.command_bayes import BayesOptions, bayes_table
 from metapeer.command_building import command
 from metapeer.command_counts import CountOptions, pool_counts
+from metapeer.command_fitted import ExportOptions, Outcome, PreviewOptions, export_table, find_fit, preview_table
 from metapeer.command_input import find_effects, pool_effects, pooling_choices
-from metapeer.command_living import AddOptions, UpdateOptions, add_to_review, update_review
+from metapeer.command_living import (
+    AddOptions,
+    CorrectOptions,
+    PrismaOptions,
+    UpdateOptions,
+    add_facts,
+    add_to_review,
+    correct_review,
+    show_flow,
+    update_review,
+    vary_icc,
+)
 from metapeer.command_options import (
     BY,
     AsJson,
@@ -34,6 +46,7 @@ from metapeer.command_options import (
 from metapeer.command_outcomes import ClassOptions, OutcomeOptions, contrast_table, pool_table
 from metapeer.command_output import check_output, echo, frame_tables, show_result, to_plain
 from metapeer.command_regress import RegressionOptions, regress_table
+from metapeer.command_sequential import SequentialOptions, sequential_table
 from metapeer.errors import ChoiceError, MetapeerError, check_choice
 
 if TYPE_CHECKING:
@@ -331,8 +344,8 @@ def init(
     doi: Annotated[str, option("--doi", group="Other", metavar="TEXT", text="Its digital object identifier.")] = "",
 ) -> None:
     """Begin a living review of your own: a folder of plain CSV and TOML files."""
-    made = mp.init_review(folder, start=start, title=title, author=author, doi=doi)
-    echo(f"made {made.path}; add a trial: metapeer add {folder} trial.csv")
+    mp.init_review(folder, start=start, title=title, author=author, doi=doi)
+    echo(f"made {folder}; add a trial: metapeer add {folder} trial.csv")
 
 
 @command(app, epilog="Example: metapeer add my-review trial.csv --write")
@@ -350,7 +363,7 @@ def add(
     """Add a trial to a living review: checked, audited, shown before and after, and kept with --write."""
     check_output(output)
     found = add_to_review(folder, file, choice)
-    show_result(output, words=found.text_tables, everything=lambda: found, numbers=lambda: found.rows)
+    show_result(output, words=found.text_tables, everything=lambda: add_facts(found), numbers=lambda: found.rows)
 
 
 @command(app, epilog="Example: metapeer update lyons2021 trial.csv")
@@ -358,14 +371,27 @@ def update(
     review: Annotated[
         str, typer.Argument(metavar="REVIEW", help="A bundled data set, or a folder of your own in the same layout.")
     ],
-    new: Annotated[Path, typer.Argument(metavar="FILE", help="The new trials, as CSV or another program's table.")],
+    new: Annotated[
+        Path,
+        typer.Argument(
+            metavar="NEW",
+            help="The new trials: CSV or another program's table, a collection such as updates, or a folder that is "
+            "another state of the review.",
+        ),
+    ],
     choice: UpdateOptions,
     output: Output,
 ) -> None:
     """Show what new trials would change, and why. Nothing is written."""
     check_output(output)
     found = update_review(review, new, choice)
-    show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
+    varied = vary_icc(review, new, choice)
+    show_result(
+        output,
+        words=lambda: [*found.text_tables(), *(() if varied is None else varied.text_tables())],
+        everything=lambda: found if varied is None else {**to_plain(found), "over_icc": varied},
+        numbers=found.to_frame if varied is None else varied.to_frame,
+    )
 
 
 _RELEASE = (
@@ -407,6 +433,97 @@ def undo(folder: Folder) -> None:
     """Take back the last change of a living review."""
     step = mp.undo(folder)
     echo(f"took back: {step.what} ({', '.join(step.files)})")
+
+
+_CORRECT = (
+    "Example: metapeer correct my-review doe2025.1 sd1 --value 12.1 --reason 'misread' --source 'Table 2' "
+    "--author 'A. Name'"
+)
+
+
+@command(app, epilog=_CORRECT)
+def correct(
+    folder: Folder,
+    row: Annotated[str, typer.Argument(metavar="ROW", help="The row of outcomes.csv: its row_id.")],
+    column: Annotated[str, typer.Argument(metavar="COLUMN", help="Its column.")],
+    choice: CorrectOptions,
+    output: Output,
+) -> None:
+    """Record that a number of a review may be wrong, and what to use instead; kept with --write.
+
+    The raw value stays. Every pooled outcome is shown as it stands, and with all recorded corrections made.
+    """
+    check_output(output)
+    found = correct_review(folder, row, column, choice)
+    numbers = None if found.update is None else found.update.to_frame
+    show_result(output, words=found.text_tables, everything=lambda: found, numbers=numbers)
+
+
+@command(app, epilog="Example: metapeer prisma my-review --template")
+def prisma(
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="The folder of a review, or the path of its prisma.csv.")
+    ],
+    choice: PrismaOptions,
+    output: Output,
+) -> None:
+    """Show the PRISMA flow of records of a review; ends with code 3 when its boxes do not add up."""
+    check_output(output)
+    found = show_flow(folder, choice)
+    if isinstance(found, str):
+        echo(found)
+        return
+    show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
+    if found.faults:
+        raise typer.Exit(FOUND)
+
+
+@command(app, epilog="Example: metapeer preview trials.csv --effect 0.3 --n1 100")
+def preview(
+    table: Table,
+    choice: PreviewOptions,
+    rows: RowOptions,
+    computing: EffectOptions,
+    pooling: PoolingOptions,
+    output: Output,
+    outcome: Outcome = None,
+) -> None:
+    """Say what one more trial would do to a pooled result, and how large it must be for the conclusion to change.
+
+    The trial is supposed, not seen. Arm 1 is peer support, arm 2 the comparison.
+    """
+    check_output(output)
+    fit = find_fit(table, outcome, rows, computing, pooling, told=not output.as_csv)
+    found = preview_table(fit, choice)
+    about = found.needed if found.preview is None else found.preview
+    numbers = None if about is None else about.to_frame
+    show_result(output, words=found.text_tables, everything=lambda: found, numbers=numbers)
+
+
+@command(app, epilog="Example: metapeer sequential trials.csv --order study_id --effect 0.3")
+def sequential(
+    table: Table, choice: SequentialOptions, rows: RowOptions, computing: EffectOptions, output: Output
+) -> None:
+    """Test a pooled effect again after each trial, with boundaries for repeated looks: a sensitivity analysis only.
+
+    Cochrane advises against sequential methods for the main analysis of a review. Arm 1 is peer support.
+    """
+    check_output(output)
+    found = sequential_table(table, rows, computing, choice, notes_shown=not output.as_csv)
+    show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
+
+
+@command(app, epilog="Example: metapeer export trials.csv --as escalc --output trials_for_r.csv")
+def export(
+    table: Table,
+    choice: ExportOptions,
+    rows: RowOptions,
+    effect: EffectOptions,
+    pooling: PoolingOptions,
+    outcome: Outcome = None,
+) -> None:
+    """Write a table for another program, or its pooled result as an R script or a FHIR Evidence resource."""
+    echo(export_table(table, outcome, rows, effect, pooling, choice))
 
 
 @command(app, epilog="Example: metapeer form trial.xlsx --review my-review")

@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 
 __all__ = ["command"]
 
-GROUPS = ("Arguments", "Rows", "Effects", "Moderators", "Pooling", "Output", "Other")
+GROUPS = ("Arguments", "Rows", "Effects", "Moderators", "Trial", "Looks", "Pooling", "Output", "Other")
 
 Function = TypeVar("Function", bound=Callable[..., None])
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from metapeer.errors import DataError, DataWarning, Fault, MetapeerError
 from metapeer.formatting import Printable, TextTable, count
+from metapeer.living.adding_conversions import COMPUTED
 from metapeer.living.adding_rows import NewRows, read_new_rows
 from metapeer.living.folder import header_names, load_quietly, read_contents, rehearsal
 from metapeer.living.store import TIMEOUT, read_whole, transaction
@@ -41,7 +42,8 @@ class AddResult(Printable):
     audit : AuditReport or None
         What looks wrong in the new rows; None when nothing was looked at.
     update : ReviewUpdate or None
-        Every pooled outcome before and after; None when that cannot be computed, which `notes` then explain.
+        The pooled outcomes that the rows bear on, before and after; None when that cannot be computed, which `notes`
+        then explain.
     missing : tuple of (str, str)
         What is still missing: of which row or trial, and which columns.
     notes : tuple of str
@@ -132,7 +134,7 @@ def add_rows(
     Returns
     -------
     AddResult
-        What is added, what looks wrong, what is still missing, and every pooled outcome before and after.
+        What is added, what looks wrong, what is still missing, and what moves.
 
     Raises
     ------
@@ -297,7 +299,14 @@ def _audit(after: Review, added: int) -> "AuditReport":
         warnings.simplefilter("ignore", DataWarning)  # the same was said when the rows were read
         report = audit(after)
     first = len(after.outcomes) - added
-    kept = [place for place, finding in enumerate(report.findings) if any(row >= first for row in finding.rows)]
+    notes = after.outcomes["note"].astype(str).tolist()
+    kept = [
+        place
+        for place, finding in enumerate(report.findings)
+        if any(row >= first for row in finding.rows)
+        # a standard error that nobody printed contradicts no print
+        and not (finding.check == "se_not_from_sizes" and all(COMPUTED in notes[row] for row in finding.rows))
+    ]
     return replace(
         report,
         findings=tuple(report.findings[place] for place in kept),
@@ -311,7 +320,7 @@ def _diff(before: Review, after: Review, notes: list[str]) -> "ReviewUpdate | No
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", DataWarning)
-            found = diff(before, after)
+            found = diff(before, after, only_changed=True)
     except MetapeerError as error:
         notes.append(f"before and after cannot be computed: {error}")
         return None

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from metapeer.errors import DataError, DataWarning, Fault
+from metapeer.living.adding_conversions import DIFFERENCE, convert_row
 from metapeer.living.store import UNCHANGED
 from metapeer.living.store_files import disk_error
 from metapeer.records.catalog import dataset_names, datasets_root
@@ -159,7 +160,7 @@ def read_new_rows(
     typed = _Table(rows, places, _source(table, "the new rows"))
     typed.faults += faults
     typed.unread = {fault.line for fault in faults}
-    notes = _left_out(typed, review) + doubts
+    notes = _converted(typed) + _left_out(typed, review) + doubts
     instruments = _instruments(typed, review)
     _required(typed, review, instruments)
     described = _trials(typed, review, trials)
@@ -172,8 +173,13 @@ def read_new_rows(
     outcomes = [_only(row, (*OUTCOMES.names, *_extra(review))) for row in typed.cells]
     new_instruments = [row for row in instruments.values() if row]
     missing = [(row["row_id"], absent) for row in outcomes if (absent := _absent(row, WANTED))]
-    missing += [(row["study_id"], absent) for row in described if (absent := _absent(row, WANTED_OF_TRIALS))]
+    missing += [(row["study_id"], absent) for row in described if (absent := _absent(row, _wanted_of(row)))]
     return NewRows(outcomes=outcomes, trials=described, instruments=new_instruments, notes=notes, missing=missing)
+
+
+def _wanted_of(trial: Row) -> tuple[str, ...]:
+    """What should be known of a trial: of one that randomised clusters, how large and how alike they are, too."""
+    return WANTED_OF_TRIALS + (("mean_cluster_size", "icc") if trial.get("design") == "cluster" else ())
 
 
 def _source(table: pd.DataFrame | str | Path, what: str) -> str:
@@ -285,6 +291,24 @@ def _left_out(typed: _Table, review: Review) -> list[str]:
     if not dropped:
         return []
     return [f"not taken over, since outcomes.csv has no such column: {', '.join(map(shown, dropped))}"]
+
+
+def _converted(typed: _Table) -> list[str]:
+    """Compute standard errors that were not printed, from what was."""
+    notes = []
+    for row, cells in enumerate(typed.cells):
+        try:
+            changed, words = convert_row(cells)
+        except DataError as error:
+            for fault in error.faults:
+                typed.fault(row, fault.column, fault.message)
+            changed, words = {}, ""
+        cells.update(changed)
+        for name in DIFFERENCE:
+            cells.pop(name, None)
+        if words:
+            notes.append(f"{cells.get('study_id', '')}: {words}")
+    return notes
 
 
 def _instruments(typed: _Table, review: Review) -> dict[str, Row]:
@@ -438,7 +462,7 @@ def _hint(study: str) -> str:
     if study in bundled_trials():
         name = bundled_trials()[study][0]
         return f", or take its line from the bundled data: trials=load_dataset({name!r}).trials"
-    return " in the column citation, or a table of trials with trials="
+    return " in the column citation, or its line of trials.csv in a table of trials (--trials, trials=)"
 
 
 def _row_ids(typed: _Table, review: Review) -> list[str]:

@@ -57,12 +57,21 @@ README = """\
 
 ## What to do next
 
-1. Look at what is pooled now: `metapeer reproduce {name}`, or `update()` and `diff()` from Python.
-2. Put the rows of a new trial into a table with the columns of `outcomes.csv`, or into the Excel form. Copy the digits
-   as they are printed, and say in `source` which table or page they are from.
-3. Let `add_rows()` check them and show every pooled outcome before and after; write them when they are right.
-4. When a number looks wrong, do not edit it: record a correction with its reason and source, with `correct()`.
-5. Keep the folder under version control (`git init`, `git add .`, `git commit`): the tables are made for it.
+The commands are typed in the folder that holds this one. From Python: `import metapeer as mp`, then `mp.add_rows()`,
+`mp.correct()`, `mp.release()` and so on.
+
+1. Look at what is here, and at what it comes to: `metapeer show {name}`, `metapeer reproduce {name}`.
+2. Put the rows of a new trial into a table with the columns of `outcomes.csv`, or into a form for Excel, which
+   `metapeer form trial.xlsx --review {name}` writes. Copy the digits as they are printed, and say in `source` which
+   table or page they are from. A trial that is new needs its reference in a column `citation`.
+3. Have them checked, and see every pooled outcome that they move, before and after: `metapeer add {name} trial.csv`.
+   When they are right, add `--write`. `metapeer add {name}` asks for the rows step by step. `metapeer undo {name}`
+   takes the last change back.
+4. When a number looks wrong, do not edit it: `metapeer correct --help` says how to record a correction with its
+   reason and source. It shows what the correction would do, and records it with `--write`.
+5. Stamp a version on it: `metapeer release --help`. `metapeer verify {name}` checks later that every number still comes
+   out. `metapeer prisma {name} --template` begins the flow of records.
+6. Keep the folder under version control (`git init`, `git add .`, `git commit`): the tables are made for it.
 """
 
 

@@ -14,6 +14,9 @@ from metapeer.reproduction.claims import Judgement
 
 __all__ = ["NeededSize", "PreviewResult", "conclusion_of"]
 
+LEAST = 2
+"""The smallest arm that a trial is supposed to have."""
+
 conclusion_of = conclusion
 """Where the interval lies, in words: the same ones as in an update."""
 
@@ -178,7 +181,12 @@ class NeededSize(Printable):
         else:
             people = count(math.ceil(self.n1 + self.n2), "participant")
             words = (
-                f"A trial that sees {effect} changes the conclusion from {self.n1:,} in arm 1 on ({people}): "
-                f"{self.before} now, {self.after} then."
+                f"The smallest trial found that changes the conclusion, if it sees {effect}, has {self.n1:,} in arm 1 "
+                f"({people}): {self.before} now, {self.after} then."
             )
+            if self.n1 <= LEAST:
+                words += (
+                    " That is the least that was tried: where an interval rests on few studies, one more narrows it, "
+                    "however little it says."
+                )
         return (TextTable(header=(), rows=(), notes=[words]),)

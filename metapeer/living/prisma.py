@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from metapeer.errors import DataError, Fault, check_choice
+from metapeer.errors import DataError, Fault, MetapeerError, check_choice
 from metapeer.formatting import Printable, TextTable, count
 from metapeer.living.folder import load_quietly, rehearsal
 from metapeer.living.releasing import review_contents
 from metapeer.living.releasing_words import markdown
+from metapeer.records.catalog import datasets_root
 from metapeer.records.decode import decode, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FILE", "KEYS", "PrismaFlow", "prisma_flow"]
+__all__ = ["FILE", "KEYS", "PrismaFlow", "prisma_flow", "write_prisma_template"]
 
 FILE = "prisma.csv"
 
@@ -251,7 +252,10 @@ def prisma_flow(folder: str | Path) -> PrismaFlow:
         contents, name = review_contents(folder)
         source = f"{name}/{FILE}"
         if FILE not in contents:
-            raise DataError(name, [f"has no {FILE}; make one with the columns data and n, and a line for each count"])
+            raise DataError(
+                name,
+                [f"has no {FILE}; make one with the columns data and n (write_prisma_template() writes a blank one)"],
+            )
         content = contents[FILE]
         if "trials.csv" in contents:
             with rehearsal(contents, name) as stage:
@@ -268,6 +272,58 @@ def prisma_flow(folder: str | Path) -> PrismaFlow:
         faults=tuple(_faults(counts)),
         doubts=tuple(doubts),
     )
+
+
+def write_prisma_template(folder: str | Path) -> Path:
+    """Write a blank ``prisma.csv``, with a line for each count, to be filled in.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder of a review of your own; or the path of the file to write.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    DataError
+        If the file is there already, the folder is not, or the disk refuses.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     path = write_prisma_template(place)
+    ...     text = path.read_text()
+    >>> print(text[:77])
+    data,n,description
+    previous_studies,,Studies included in the previous version
+    """
+    if not isinstance(folder, str | Path) or not str(folder).strip():
+        raise DataError(shown(repr(folder)), ["is not the folder of a review"])
+    path = Path(folder)
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(("data", "n", "description"))
+    writer.writerows((key, "", words) for key, words in KEYS.items())
+    try:
+        path = path / FILE if path.is_dir() else path
+        if path.resolve().is_relative_to(datasets_root().resolve()):
+            raise DataError(str(folder), ["is among the bundled data, which are never written to"])
+        if path.suffix.lower() != ".csv" or not path.parent.is_dir():
+            raise DataError(str(folder), ["is not there; give the folder of a review"])
+        with path.open("x", encoding="utf-8", newline="") as file:
+            file.write(lines.getvalue())
+    except FileExistsError:
+        raise DataError(str(path), ["is there already; fill in its column n"]) from None
+    except (OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, MetapeerError):
+            raise
+        raise DataError(shown(str(folder)), [f"cannot be written: {error}"]) from None
+    return path
 
 
 def _read(content: bytes, source: str) -> tuple[dict[str, int], dict[str, tuple[tuple[str, int], ...]], list[str]]:

@@ -36,6 +36,7 @@ from metapeer.living.releasing_rule import (
     next_version,
     reasons_words,
 )
+from metapeer.living.releasing_shares import Moving, find_released, keep_released, moving_words, who_moved
 from metapeer.living.releasing_words import (
     CHANGES,
     SHOWN,
@@ -71,6 +72,8 @@ class Release(Printable):
         Files that changed since.
     what : str
         What kind of change it is, in words.
+    moving : tuple of Moving or None
+        Who moved the pooled outcomes; None at the first release, and where the tables of the last are not kept here.
     news : str
         The new section of ``WHATS_NEW.md``.
     written : bool
@@ -83,6 +86,7 @@ class Release(Printable):
     moved: tuple[Moved, ...]
     files: tuple[str, ...]
     what: str
+    moving: tuple[Moving, ...] | None
     news: str
     written: bool
 
@@ -123,6 +127,11 @@ class Release(Printable):
             changed = ", ".join(concluded_otherwise(self.moved))
             notes.append(f"conclusions changed: {changed}" if changed else "no conclusion changed")
             tables.append(TextTable(title="Results that moved", header=header, rows=rows, notes=notes))
+            if self.moving is None:
+                words = "Who moved them is not known: no copy of the last release is kept here."
+                tables.append(TextTable(header=(), rows=(), notes=[words]))
+            elif self.moving:
+                tables.append(TextTable(title="Who moved them", header=("", ""), rows=moving_words(self.moving)))
         elif self.before:
             tables.append(TextTable(header=(), rows=(), notes=["No number moved, and no conclusion changed."]))
         return tables
@@ -207,18 +216,21 @@ def release(
         check_choice("change", change, list(CHANGES))
     about = {"date": date, "why": why.strip(), "author": author.strip(), "change": change, "searched": searched}
     if not write:
-        contents, name = read_whole(folder, lambda path: (read_contents(path), path.resolve().name), timeout=timeout)
-        return _prepare(contents, name, about)[0]
+        contents, path = read_whole(folder, lambda path: (read_contents(path), path.resolve()), timeout=timeout)
+        return _prepare(contents, path, about)[0]
     with transaction(folder, "release", timeout=timeout) as doing:
-        made, files = _prepare(read_contents(doing), doing.folder.name, about)
+        contents = read_contents(doing)
+        made, files = _prepare(contents, doing.folder, about)
         doing.describe(f"release {made.version}")
         for one, content in files.items():
             doing.write(one, content)
+    keep_released(doing.folder, {**contents, **files})
     return replace(made, written=True)
 
 
-def _prepare(contents: Mapping[str, bytes], name: str, about: Mapping[str, str]) -> tuple[Release, dict[str, bytes]]:
+def _prepare(contents: Mapping[str, bytes], folder: Path, about: Mapping[str, str]) -> tuple[Release, dict[str, bytes]]:
     """Work out a release from the files of a review, in a copy of it."""
+    name = folder.name
     old = read_lock(contents[LOCK], f"{name}/{LOCK}") if LOCK in contents else None
     with rehearsal({one: content for one, content in contents.items() if one != LOCK}, name) as stage:
         package = _read_package(stage)
@@ -257,7 +269,9 @@ def _prepare(contents: Mapping[str, bytes], name: str, about: Mapping[str, str])
         metadata=metadata,
         results=results,
     )
-    section = news_section(lock, old, moved, files)
+    last = None if old is None or not moved else find_released(folder, old.inputs)
+    moving = None if last is None else who_moved(last, contents, name)
+    section = news_section(lock, old, moved, files, moving_words(moving or ()))
     news_files[NEWS] = add_news(contents.get(NEWS), lock.title, section)
     news_files[LOCK] = lock.to_bytes()
     made = Release(
@@ -267,6 +281,7 @@ def _prepare(contents: Mapping[str, bytes], name: str, about: Mapping[str, str])
         moved=moved,
         files=files,
         what=what_words(lock, old, files),
+        moving=moving,
         news=section,
         written=False,
     )
@@ -275,11 +290,7 @@ def _prepare(contents: Mapping[str, bytes], name: str, about: Mapping[str, str])
 
 def _write_package(stage: Path, package: Mapping[str, Any]) -> None:
     (stage / FILE_NAME).write_text(json.dumps(package), encoding="utf-8")
-    try:
-        refresh_datapackage(stage)
-    except UnicodeEncodeError:
-        message = "holds half of a character (a lone surrogate), which cannot be written; type that text anew"
-        raise DataError(f"{stage.name}/{FILE_NAME}", [message]) from None
+    refresh_datapackage(stage)
 
 
 def _read_package(stage: Path) -> dict[str, Any]:

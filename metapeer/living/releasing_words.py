@@ -182,7 +182,13 @@ def what_words(lock: Lock, before: Lock | None, files: Sequence[str]) -> str:
     return f"numbers changed though no data of the review did: {', '.join(parts) or 'the reason is not known'}"
 
 
-def news_section(lock: Lock, before: Lock | None, moved: Sequence[Moved], files: Sequence[str]) -> str:
+def news_section(
+    lock: Lock,
+    before: Lock | None,
+    moved: Sequence[Moved],
+    files: Sequence[str],
+    movers: Sequence[tuple[str, str]] = (),
+) -> str:
     """Write what is new in one release.
 
     Parameters
@@ -195,6 +201,8 @@ def news_section(lock: Lock, before: Lock | None, moved: Sequence[Moved], files:
         Results that are others.
     files : sequence of str
         Files that changed.
+    movers : sequence of (str, str), default ()
+        Outcomes, and who moved each by how much.
 
     Returns
     -------
@@ -231,6 +239,9 @@ def news_section(lock: Lock, before: Lock | None, moved: Sequence[Moved], files:
         for one in shown:
             pair = " | ".join(markdown(estimate_words(side)) if side else "none" for side in (one.before, one.after))
             lines.append(f"| {markdown(one.name)} | {pair} | {conclusion_words(one.before, one.after)} |")
+        if movers:
+            lines += ["", "| outcome | who moved the estimate (ratios as logarithms) |", "|---|---|"]
+            lines += [f"| {markdown(outcome)} | {markdown(who)} |" for outcome, who in movers]
     if rest and before is not None:
         lines += ["", f"{count(rest, 'other result')} (claims and questions) moved, too; `{LOCK}` has every number."]
     return "\n".join(lines) + "\n"

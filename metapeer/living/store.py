@@ -41,6 +41,7 @@ from metapeer.living.store_journal import (
 )
 from metapeer.living.store_lock import hold, holder
 from metapeer.records.catalog import datasets_root
+from metapeer.records.decode import shown
 
 __all__ = ["Change", "Step", "history", "read_whole", "transaction", "undo"]
 
@@ -177,6 +178,8 @@ class Change:
 
 
 def _review_folder(folder: str | Path) -> Path:
+    if not isinstance(folder, str | Path) or not str(folder).strip():
+        raise DataError(shown(repr(folder)), ["is not the folder of a review"])
     path = Path(folder)
     try:
         resolved = path.resolve()

@@ -7,6 +7,7 @@ from functools import partial
 import pandas as pd
 
 from metapeer.errors import DataError, Fault
+from metapeer.living.adding_conversions import convert_frame
 from metapeer.living.update_states import NEW, cell_text, compared
 from metapeer.records.instruments import directions_of, look_up
 from metapeer.records.review import Review
@@ -38,6 +39,7 @@ def complete_rows(
     -------
     rows : DataFrame
         With ``row_id``, ``direction``, the columns of their trials and ``key``; rows that the review has are left out.
+        ``attrs["converted"]`` says which standard errors were computed.
     doubts : list of str
         In words.
 
@@ -53,6 +55,7 @@ def complete_rows(
         faults = [Fault(column=name, message="stands in the table more than once") for name in twice]
         faults += [Fault(column=name, message="is missing; each new row needs it") for name in absent]
         raise DataError(source, faults or ["has no rows"])
+    frame, converted = convert_frame(frame, source)
     for name in frame.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]]:
         frame[name] = [_text(cell) for cell in frame[name].tolist()]
     empty = [
@@ -73,7 +76,9 @@ def complete_rows(
     frame["direction"] = [
         given or look_up(name, registry) or "" for given, name in zip(own, frame["instrument"].tolist(), strict=True)
     ]
-    return _told_apart(frame, known, source)
+    rows, doubts = _told_apart(frame, known, source)
+    rows.attrs["converted"] = tuple(converted)
+    return rows, doubts
 
 
 def _text(cell: object) -> str:

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -10,14 +11,14 @@ import pandas as pd
 from metapeer.errors import DataWarning, MetapeerError, check_choice
 from metapeer.formatting import count
 from metapeer.living.update_awaited import awaited, not_used, own_worklist, used_keys, without_rows
+from metapeer.living.update_match import Matches, Passage
 from metapeer.living.update_outcome import OutcomeChange, Share
+from metapeer.living.update_reading import read_base, read_new
 from metapeer.living.update_results import ReviewUpdate
 from metapeer.living.update_rows import complete_rows
-from metapeer.living.update_stages import Passage, decompose, pooled
-from metapeer.living.update_states import ReviewStore, State, state_of
+from metapeer.living.update_stages import decompose, pooled
+from metapeer.living.update_states import ReviewStore, State, Track, state_of
 from metapeer.pooling.results import MetaAnalysisResult
-from metapeer.records.catalog import dataset_names, load_dataset
-from metapeer.records.csvfile import read_outcomes
 from metapeer.records.review import Review
 from metapeer.reproduction.claims import SMALL_EFFECT, Judgement, judge_claim
 
@@ -111,14 +112,14 @@ def update(
     True
     """
     check_choice("overrides", overrides, OVERRIDES)
-    _check_numbers(margin, orders, seed)
+    how = _How.checked(margin, orders, seed)
     store = ReviewStore()
-    base = _review(store, review)
+    base = read_base(store, review)
     for name, given in (("method", method), ("where", where)):
         if given is not None and not isinstance(given, Mapping):
             raise MetapeerError(f"{name} must map names to values, such as {{'tau2_method': 'PM'}}, not {given!r}")
     changes = {"overrides": overrides, "method": dict(method or {}), "where": dict(where or {})}
-    added, collection = _read_new(new, base)
+    added, collection = read_new(new, base)
     if collection is not None and collection.plan:
         if any(changes.values()):
             raise MetapeerError("another state of the review has its own plan; leave overrides, method and where out")
@@ -136,7 +137,7 @@ def update(
     after = state_of(store, base, by=by, added=rows, **changes)  # type: ignore[arg-type]  # as named above
     for doubt in doubts:
         warnings.warn(doubt, DataWarning, stacklevel=2)
-    found = _compare(before, after, outcomes, margin, orders, seed)
+    found = _compare(before, after, outcomes, how)
     worklists = [one for one in (collection,) if one is not None]
     what = [_new_words(found)] if rows is not None else []
     what += [f"recorded corrections {'made' if overrides == 'apply' else 'left out'}"] if overrides else []
@@ -147,7 +148,13 @@ def update(
         changes=found,
         not_used=() if rows is None else tuple(not_used(rows, after, found, by)),
         awaited=tuple(awaited(worklists, found, after)),
-        notes=(*after.notes, *doubts, *without_rows(worklists), *own_worklist(base)),
+        notes=(
+            *(() if rows is None else rows.attrs["converted"]),
+            *after.notes,
+            *doubts,
+            *without_rows(worklists),
+            *own_worklist(base),
+        ),
     )
 
 
@@ -160,6 +167,7 @@ def diff(
     margin: float = SMALL_EFFECT,
     orders: int = 200,
     seed: int = 0,
+    only_changed: bool = False,
 ) -> ReviewUpdate:
     """Compare two states of a review: two folders, a bundled data set and a folder made from it, or two in memory.
 
@@ -172,6 +180,8 @@ def diff(
         Data sets, folders, or what `load_dataset` gave.
     by, outcomes, margin, orders, seed
         As in `update`.
+    only_changed : bool, default False
+        Whether to leave out the outcomes whose rows and method are the same in both, and save the time to pool them.
 
     Returns
     -------
@@ -195,15 +205,16 @@ def diff(
     >>> [(share.stage, share.what) for share in found["personal recovery"].shares]
     [('method', 'tau2_method REML to DL')]
     """
-    _check_numbers(margin, orders, seed)
-    stores = ReviewStore(), ReviewStore()
-    one, two = (_review(store, given) for store, given in zip(stores, (before, after), strict=True))
+    how = _How.checked(margin, orders, seed)
+    first = ReviewStore()
+    stores = first, ReviewStore(beside=first)
+    one, two = (read_base(store, given) for store, given in zip(stores, (before, after), strict=True))
     plain = {"by": by, "overrides": "", "method": {}, "where": {}}
     states = [
         state_of(store, own, also_named=[other], **plain)  # type: ignore[arg-type]  # as named above
         for store, own, other in zip(stores, (one, two), (two, one), strict=True)
     ]
-    found = _compare(states[0], states[1], outcomes, margin, orders, seed)
+    found = _compare(states[0], states[1], outcomes, how, only_changed=only_changed)
     fresh = _only_after(states[0], states[1])
     return ReviewUpdate(
         title=f"{' and '.join(dict.fromkeys((one.name, two.name)))}: before and after",
@@ -214,60 +225,26 @@ def diff(
     )
 
 
-def _check_numbers(margin: float, orders: int, seed: int) -> None:
-    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 < margin < math.inf:
-        raise MetapeerError(f"margin must be a number above 0, not {margin!r}")
-    for name, value, least in (("orders", orders, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise MetapeerError(f"{name} must be a whole number of at least {least}, not {value!r}")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """How changes are judged and shared out."""
 
+    margin: float
+    orders: int
+    seed: int
 
-def _review(store: ReviewStore, given: str | Path | Review) -> Review:
-    return store.put(given if isinstance(given, Review) else load_dataset(given))
-
-
-def _read_new(
-    new: pd.DataFrame | str | Path | Review | None, review: Review
-) -> tuple[pd.DataFrame | None, Review | None]:
-    """Decide what `new` is: rows, a collection of trials, or another state."""
-    if new is None:
-        return None, None
-    if isinstance(new, pd.DataFrame):
-        return new, None
-    if not isinstance(new, Review):
-        if not isinstance(new, str | Path):
-            raise MetapeerError(f"new is a {type(new).__name__}; give a table, the path of a CSV file, or a review")
-        if not (str(new) in dataset_names() or _is_folder(Path(new))):
-            if isinstance(new, str) and not Path(new).suffix and not Path(new).exists():
-                check_choice("new", new, dataset_names())
-            return read_outcomes(new, instruments=_instruments_for(Path(new), review)), None
-        new = load_dataset(new)
-    if new.plan:
-        return None, new
-    rows = new.rows()
-    rows.attrs["source"] = f"{new.name}/outcomes.csv"
-    return rows if len(rows) else None, new
-
-
-def _instruments_for(path: Path, review: Review) -> pd.DataFrame | None:
-    """The review's instruments, if the table names any: `read_outcomes` refuses what would have no effect."""
-    try:
-        with path.open("rb") as file:
-            header = file.readline()
-    except OSError:  # said better when the table is read
-        return None
-    return review.instruments if b"instrument" in header.replace(b"\0", b"").lower() else None
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
+    @classmethod
+    def checked(cls, margin: float, orders: int, seed: int) -> "_How":
+        if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 < margin < math.inf:
+            raise MetapeerError(f"margin must be a number above 0, not {margin!r}")
+        for name, value, least in (("orders", orders, 1), ("seed", seed, 0)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise MetapeerError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        return cls(margin=margin, orders=orders, seed=seed)
 
 
 def _compare(
-    before: State, after: State, outcomes: str | Sequence[str] | None, margin: float, orders: int, seed: int
+    before: State, after: State, outcomes: str | Sequence[str] | None, how: _How, *, only_changed: bool = False
 ) -> tuple[OutcomeChange, ...]:
     names = list(dict.fromkeys([*before.tracks, *after.tracks]))
     if outcomes is not None:
@@ -275,38 +252,72 @@ def _compare(
             raise MetapeerError(f"outcomes must be names, not {outcomes!r}")
         wanted = [outcomes] if isinstance(outcomes, str) else list(outcomes)
         names = [check_choice("outcome", name, names) for name in dict.fromkeys(wanted)]
-    return tuple(_change(name, before, after, margin, orders, seed) for name in names)
+    matches = Matches(before, after)
+    found = []
+    for name in names:
+        old, new = before.tracks.get(name), after.tracks.get(name)
+        passage = Passage.between(matches.of((old, new)), (old, new)) if old is not None and new is not None else None
+        if passage is None or old is None or new is None:
+            found.append(_come_or_gone(name, (before, old), (after, new), how))
+            continue
+        same = passage.nothing and old.method == new.method
+        if not (same and only_changed):
+            found.append(_changed(name, passage, (old, new), how, same=same))
+    return tuple(found)
 
 
-def _change(name: str, before: State, after: State, margin: float, orders: int, seed: int) -> OutcomeChange:
+def _changed(name: str, passage: Passage, tracks: tuple[Track, Track], how: _How, *, same: bool) -> OutcomeChange:
     """Pool one outcome in both states, and share out the change."""
-    tracks = before.tracks.get(name), after.tracks.get(name)
     old, new = tracks
-    if old is not None and new is not None:
-        passage = Passage.between((before, old), (after, new))
-        frames = passage.before, passage.after
-        fresh, corrected = passage.fresh, {key for _, keys in passage.corrections for key in keys}
-    else:
-        passage = None
-        nothing = pd.DataFrame({"key": []})
-        frames = (
-            nothing if old is None else old.rows.select(before.frame(old.rows)),
-            nothing if new is None else new.rows.select(after.frame(new.rows)),
-        )
-        fresh, corrected = frames[1][~frames[1]["key"].isin(frames[0]["key"])], set()
-    fits = [None if old is None else pooled(frames[0].reset_index(drop=True), old.method)]
-    if passage is not None and passage.nothing and old is not None and new is not None and old.method == new.method:
-        fits *= 2
-    else:
-        fits.append(None if new is None else pooled(frames[1].reset_index(drop=True), new.method))
-    used = used_keys(fits[1])
-    fresh = fresh[fresh["key"].isin(used)]
+    before = pooled(passage.before.reset_index(drop=True), old.method)
+    after = before if same else pooled(passage.after.reset_index(drop=True), new.method)
+    used = used_keys(after)
+    fresh = passage.fresh
     shares: tuple[Share, ...] = ()
     exact = True
-    if passage is not None and old is not None and new is not None and None not in fits:
-        shares, exact = decompose(passage.with_fresh(used), (old.method, new.method), orders=orders, seed=seed)
-    claim = next((track.claim for track in (new, old) if track is not None and track.claim), {})
-    judged = [_judged(fit, claim, margin) for fit in fits]
+    if not same and before is not None and after is not None:
+        shares, exact = decompose(
+            passage.with_fresh(used), (old.method, new.method), (before, after), orders=how.orders, seed=how.seed
+        )
+    return _outcome(
+        name,
+        (before, after),
+        new.claim or old.claim,
+        how.margin,
+        shares=shares,
+        exact=exact,
+        new_rows=tuple(fresh["key"][fresh["key"].isin(used)].astype(str)),
+        changed_rows=tuple(sorted({key for _, keys in passage.corrections for key in keys})),
+    )
+
+
+def _come_or_gone(
+    name: str, before: tuple[State, Track | None], after: tuple[State, Track | None], how: _How
+) -> OutcomeChange:
+    """Pool an outcome that only one of the states has."""
+    frames = [None if track is None else track.rows.select(state.frame(track.rows)) for state, track in (before, after)]
+    fits = [
+        None if track is None or frame is None else pooled(frame.reset_index(drop=True), track.method)
+        for frame, (_, track) in zip(frames, (before, after), strict=True)
+    ]
+    used = used_keys(fits[1])
+    new_rows = () if frames[1] is None else tuple(key for key in frames[1]["key"].astype(str) if key in used)
+    track = after[1] or before[1]
+    claim = {} if track is None else track.claim
+    return _outcome(name, (fits[0], fits[1]), claim, how.margin, new_rows=new_rows)
+
+
+def _outcome(
+    name: str,
+    fits: tuple[MetaAnalysisResult | None, MetaAnalysisResult | None],
+    claim: Mapping[str, str],
+    margin: float,
+    *,
+    shares: tuple[Share, ...] = (),
+    exact: bool = True,
+    new_rows: tuple[str, ...] = (),
+    changed_rows: tuple[str, ...] = (),
+) -> OutcomeChange:
     return OutcomeChange(
         outcome=name,
         before=fits[0],
@@ -314,10 +325,10 @@ def _change(name: str, before: State, after: State, margin: float, orders: int, 
         shares=shares,
         exact=exact,
         claim=claim,
-        judged_before=judged[0],
-        judged_after=judged[1],
-        new_rows=tuple(fresh["key"].astype(str)),
-        changed_rows=tuple(sorted(corrected)),
+        judged_before=_judged(fits[0], claim, margin),
+        judged_after=_judged(fits[1], claim, margin),
+        new_rows=new_rows,
+        changed_rows=changed_rows,
     )
 
 
@@ -342,8 +353,8 @@ def _judged(fit: MetaAnalysisResult | None, claim: Mapping[str, str], margin: fl
 def _only_after(before: State, after: State) -> pd.DataFrame:
     """Rows of the review's own folder that only the second state has."""
     known = {key for frame in before.frames.values() for key in frame["key"]}
-    frames = [
-        frame[~frame["key"].isin(known) & frame["key"].astype(str).str.startswith("/")]
-        for frame in after.frames.values()
-    ]
+    frames = []
+    for frame in after.frames.values():
+        keys = frame["key"].astype(str)
+        frames.append(frame[~frame["key"].isin(known) & keys.str.startswith("/").astype(bool)])
     return pd.concat(frames).drop_duplicates("key", ignore_index=True)

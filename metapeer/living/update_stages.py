@@ -1,23 +1,22 @@
-"""From one state of an outcome to the next: which rows came, went or were corrected, and what each of them moved."""
+"""From one state of an outcome to the next: what each row that came, went or was corrected moved."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from metapeer.errors import MetapeerError
 from metapeer.living.update_changes import QUANTITIES, STAGES, shapley
+from metapeer.living.update_match import Passage
 from metapeer.living.update_outcome import Share
-from metapeer.living.update_states import NEW, State, Track
 from metapeer.pooling.dependent import average_within_trial
 from metapeer.pooling.models import Effects, pool, read_effects
 from metapeer.pooling.results import MetaAnalysisResult
 from metapeer.pooling.weighted import FloatArray
 from metapeer.reproduction.evidence import effects_of, pool_effects, row_effects
-from metapeer.reproduction.plan import Method, Rows
+from metapeer.reproduction.plan import Method
 
-__all__ = ["Passage", "decompose", "pooled"]
+__all__ = ["decompose", "pooled"]
 
 SAME = 1e-9
 """How far the quick way to a stage's ends may lie from the whole one, in standard errors, before it is given up."""
@@ -45,122 +44,6 @@ def _numbers(fit: MetaAnalysisResult | None) -> FloatArray:
     if fit is None:
         return np.full(len(QUANTITIES), np.nan)
     return np.array([fit.estimate, fit.ci.low, fit.ci.high, fit.tau2])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Passage:
-    """The rows of one outcome in two states, matched.
-
-    Parameters
-    ----------
-    before, after : DataFrame
-        The rows that each state pools.
-    corrected : DataFrame
-        The rows of `before` with the cells that were corrected, as far as they are pooled under the old selection.
-    kept : DataFrame
-        The rows known before that are pooled after.
-    corrections : tuple of (str, tuple of str)
-        Each correction and the keys of its rows.
-    """
-
-    before: pd.DataFrame
-    after: pd.DataFrame
-    corrected: pd.DataFrame
-    kept: pd.DataFrame
-    corrections: tuple[tuple[str, tuple[str, ...]], ...]
-
-    @property
-    def fresh(self) -> pd.DataFrame:
-        """The rows that were not known before."""
-        return self.after[~self.after["key"].isin(self.kept["key"])]
-
-    @property
-    def nothing(self) -> bool:
-        """Whether the same rows are pooled, with the same cells."""
-        return not self.corrections and self.before["key"].tolist() == self.after["key"].tolist()
-
-    def with_fresh(self, used: Collection[str]) -> "Passage":
-        """Keep of the new rows only those that have an effect: the others move nothing.
-
-        Parameters
-        ----------
-        used : collection of str
-            The keys of rows that are pooled.
-
-        Returns
-        -------
-        Passage
-            The same otherwise.
-        """
-        after = self.after[self.after["key"].isin({*self.kept["key"], *used})]
-        return replace(self, after=after)
-
-    @classmethod
-    def between(cls, before: tuple[State, Track], after: tuple[State, Track]) -> "Passage":
-        """Match the rows of two states.
-
-        Parameters
-        ----------
-        before, after : tuple of State and Track
-            The states, and what is pooled in them.
-
-        Returns
-        -------
-        Passage
-            Rows are one and the same when they stand in the same data set under the same row_id; what is left is
-            matched by trial and row_id alone, for a copy may hold what its original took from elsewhere.
-        """
-        (old_state, old_track), (new_state, new_track) = before, after
-        old, new = old_state.frame(old_track.rows), new_state.frame(new_track.rows)
-        columns = tuple(dict.fromkeys((*_conditions(old_track.rows), *_conditions(new_track.rows))))
-        old_cells, new_cells = old_state.cells(old_track.rows, columns), new_state.cells(new_track.rows, columns)
-        keys = _matched(old, new)
-        if keys:
-            old = old.assign(key=[keys.get(key, key) for key in old["key"]])
-            old_cells = {keys.get(key, key): cells for key, cells in old_cells.items()}
-        changed = [key for key in old_cells if key in new_cells and old_cells[key] != new_cells[key]]
-        swapped = new[new["key"].isin(changed)]
-        mixed = pd.concat([old[~old["key"].isin(changed)], swapped]) if changed else old
-        mixed = mixed.set_axis(mixed["key"], axis=0).reindex(old["key"]).reset_index(drop=True)
-        chosen_old, chosen_mixed = old_track.rows.select(old), old_track.rows.select(mixed)
-        chosen_new = new_track.rows.select(new)
-        here = {*chosen_old["key"], *chosen_mixed["key"]}
-        corrections: dict[str, list[str]] = {}
-        for key, name in zip(swapped["key"], _correction_names(swapped), strict=True):
-            if key in here:
-                corrections.setdefault(name, []).append(str(key))
-        return cls(
-            before=chosen_old,
-            after=chosen_new,
-            corrected=chosen_mixed,
-            kept=chosen_new[chosen_new["key"].isin(set(old["key"]))],
-            corrections=tuple((name, tuple(keys)) for name, keys in corrections.items()),
-        )
-
-
-def _conditions(rows: Rows) -> list[str]:
-    return [*rows.where, *rows.where_not]
-
-
-def _correction_names(frame: pd.DataFrame) -> list[str]:
-    """Name a corrected row by its override, otherwise by itself."""
-    marks = frame["overridden"].fillna("").astype(str) if "overridden" in frame else pd.Series("", index=frame.index)
-    return [mark or str(row) for mark, row in zip(marks, frame["row_id"], strict=True)]
-
-
-def _matched(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, str]:
-    """Find rows that are the same under another key, where a copy keeps them in another folder."""
-    alone = [frame[~frame["key"].isin(other["key"])] for frame, other in ((old, new), (new, old))]
-    names = [alone_of["study_id"].astype(str) + "/" + alone_of["row_id"].astype(str) for alone_of in alone]
-    lone = [name[~name.duplicated(keep=False)] for name in names]
-    named = [
-        dict(zip(lone_of, frame.loc[lone_of.index, "key"].astype(str), strict=True))
-        for lone_of, frame in zip(lone, (old, new), strict=True)
-    ]
-    pairs = {key: named[1][name] for name, key in named[0].items() if name in named[1]}
-    # One of the two must stand in the review's own folder, whose keys begin with the stroke: rows of two other data
-    # sets that share a name are two extractions, not one row corrected.
-    return {one: two for one, two in pairs.items() if "/" in (one[0], two[0]) and not two.startswith(f"{NEW}/")}
 
 
 class _Quick:
@@ -205,8 +88,10 @@ def _shares(
     method: Method,
     orders: int,
     seed: int,
+    known: Mapping[tuple[str, ...], FloatArray],
 ) -> tuple[list[Share], bool]:
     """Share out what a stage moved; a player takes some rows out of the frame and puts others in."""
+    keys = frame["key"].astype(str).tolist()
 
     def places(chosen: int) -> list[int]:
         rows = set(start)
@@ -216,7 +101,9 @@ def _shares(
         return sorted(rows)
 
     def whole(chosen: int) -> FloatArray:
-        return _numbers(pooled(frame.iloc[places(chosen)].reset_index(drop=True), method))
+        rows = places(chosen)
+        there = known.get(tuple(sorted(keys[row] for row in rows)))
+        return _numbers(pooled(frame.iloc[rows].reset_index(drop=True), method)) if there is None else there
 
     everyone = (1 << len(players)) - 1
     value = whole
@@ -249,7 +136,12 @@ def _grouped(frame: pd.DataFrame, keys: set[str]) -> dict[str, list[int]]:
 
 
 def decompose(
-    passage: Passage, methods: tuple[Method, Method], *, orders: int, seed: int
+    passage: Passage,
+    methods: tuple[Method, Method],
+    fits: tuple[MetaAnalysisResult, MetaAnalysisResult],
+    *,
+    orders: int,
+    seed: int,
 ) -> tuple[tuple[Share, ...], bool]:
     """Share out the change of an outcome.
 
@@ -259,6 +151,8 @@ def decompose(
         Its rows in both states; something is pooled in either.
     methods : tuple of Method
         Before and after.
+    fits : tuple of MetaAnalysisResult
+        What all rows of either state come to.
     orders, seed : int
         As in `shapley`.
 
@@ -272,6 +166,10 @@ def decompose(
     old, new = methods
     shares: list[Share] = []
     exact = True
+    ends: dict[tuple[str, ...], FloatArray] = {}
+    if old == new and not passage.corrections:  # then the rows alone say what was pooled
+        for rows, fit in zip((passage.before, passage.after), fits, strict=True):
+            ends[tuple(sorted(rows["key"].astype(str)))] = _numbers(fit)
 
     def add(
         stage: str,
@@ -282,7 +180,7 @@ def decompose(
     ) -> None:
         nonlocal exact
         if players:
-            found, all_orders = _shares(stage, frame, players, start, method, orders, seed)
+            found, all_orders = _shares(stage, frame, players, start, method, orders, seed, ends)
             shares.extend(found)
             exact &= all_orders
 

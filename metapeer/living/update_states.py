@@ -10,7 +10,7 @@ from typing import cast
 import pandas as pd
 
 from metapeer.errors import ChoiceError, MetapeerError, check_choice
-from metapeer.records.catalog import load_claims
+from metapeer.records.catalog import dataset_names, datasets_root, load_claims
 from metapeer.records.review import Review
 from metapeer.records.schema import OUTCOMES
 from metapeer.reproduction.evidence import USUAL_RHO, Store
@@ -22,11 +22,44 @@ NEW = "new"
 """The data set that rows of a table are said to stand in."""
 
 _WORDS = ("row_id", "source", "source_url", "note", "outcome_group")
-COMPARED = tuple(name for name in OUTCOMES.names if name not in _WORDS)
+DESIGN = ("design", "mean_cluster_size", "icc")
+"""What is recorded of a trial that bears on the variance of its effects."""
+COMPARED = (*(name for name in OUTCOMES.names if name not in _WORDS), "direction", *DESIGN)
 
 
 class ReviewStore(Store):
-    """A `Store` that takes reviews as they are in memory, too."""
+    """A `Store` that takes reviews as they are in memory, too.
+
+    Parameters
+    ----------
+    beside : ReviewStore, optional
+        Another store, whose bundled data sets are not read again.
+    """
+
+    def __init__(self, beside: "ReviewStore | None" = None) -> None:
+        super().__init__()
+        self._beside = beside
+
+    def review(self, name: str) -> Review:
+        """Return a data set, from the other store where that has read it from the bundled data.
+
+        Parameters
+        ----------
+        name : str
+            The name of a data set.
+
+        Returns
+        -------
+        Review
+            The data set.
+        """
+        if self._beside is not None and name not in self._reviews and name in dataset_names():
+            found = self._beside.review(name)
+            if found.path == datasets_root() / name:
+                self._reviews[name] = found
+                joined = self._beside._rows  # noqa: SLF001  of the same class
+                self._rows.update({key: rows for key, rows in joined.items() if key[0] == name})
+        return super().review(name)
 
     def put(self, review: Review) -> Review:
         """Take a review, in place of any of its name.
@@ -167,6 +200,9 @@ def _evidence(review: Review, plan: Plan) -> tuple[Rows, Method]:
 
 def _all_rows(store: Store, review: Review, datasets: tuple[str, ...], overrides: str) -> pd.DataFrame:
     frame = store.frame(Rows(datasets=datasets), overrides)
+    # Many columns of text are selected from again and again: as objects they lie in one block.
+    words = [name for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.StringDtype)]
+    frame = frame.astype(dict.fromkeys(words, object))
     own = ["" if name == review.name else name for name in frame["dataset"].astype(str)]
     keys = [f"{where}/{row}" for where, row in zip(own, frame["row_id"].astype(str), strict=True)]
     return frame.assign(key=keys)
@@ -330,7 +366,7 @@ def compared(frame: pd.DataFrame, columns: Sequence[str]) -> dict[str, tuple[str
     dict of str to tuple of str
         Key to cells.
     """
-    names = [*COMPARED, "direction", *(name for name in columns if name not in COMPARED)]
+    names = [*COMPARED, *(name for name in columns if name not in COMPARED)]
     cells = [map(cell_text, frame[name].tolist()) if name in frame else [""] * len(frame) for name in names]
     return dict(zip(frame["key"].astype(str), zip(*cells, strict=True), strict=True))
 

@@ -106,4 +106,9 @@ def ticks_within(low: float, high: float, width: float, size: float, *, ratio: b
         inside = [v for v in inside if ends[0] <= v <= ends[1] and not (ratio and v <= 0)]
         if fits(inside, fewest):
             return inside
+    if ratio:
+        for values in _ratio_candidates(low, high):
+            inside = [value for value in values if low <= math.log(value) <= high]
+            if fits(inside, 1):
+                return inside
     return []

@@ -111,7 +111,7 @@ def tau2_se(yi: FloatArray, vi: FloatArray, tau2: float, method: str, X: FloatAr
     if method == "ML":
         return math.sqrt(2.0 / float(w.dot(w)))
     if method == "REML":
-        return math.sqrt(2.0 / trace_pp(w, X))
+        return _root(2.0, trace_pp(w, X))
     if method in _PROFILE_ESTIMATORS:
         return math.sqrt(2.0 * yi.size**2 / df) / total(w)
     if method in _OTHER_ESTIMATORS or (method == "SJ" and sj_start(yi) == 0.0):
@@ -125,7 +125,12 @@ def tau2_se(yi: FloatArray, vi: FloatArray, tau2: float, method: str, X: FloatAr
     )
     if not scale:
         scale = trace_p(weights) if X is None else float(moments(yi, 1.0 / weights, np.zeros(1), X).trP[0])
-    return math.sqrt(variance) / scale
+    return _root(variance, scale * scale)
+
+
+def _root(value: float, divisor: float) -> float:
+    """Take the root of a ratio; NaN where rounding has left nothing of either, as variances far apart can do."""
+    return math.sqrt(value / divisor) if value >= 0.0 and divisor > 0.0 else math.nan
 
 
 def _moment_weights(yi: FloatArray, vi: FloatArray, method: str, X: FloatArray | None) -> tuple[FloatArray, float]:

@@ -105,7 +105,7 @@ def refresh_datapackage(folder: str | Path) -> None:
     Raises
     ------
     DataError
-        If ``datapackage.json`` or a CSV file cannot be read.
+        If ``datapackage.json`` or a CSV file cannot be read, or the former cannot be written.
     """
     package = {"$schema": PROFILE, **read_datapackage(folder)}
     package["resources"] = datapackage_resources(folder)
@@ -114,6 +114,9 @@ def refresh_datapackage(folder: str | Path) -> None:
         (Path(folder) / FILE_NAME).write_bytes(text.encode("utf-8"))
     except OSError as error:
         raise DataError(str(Path(folder) / FILE_NAME), [f"cannot be written: {error.strerror}"]) from None
+    except UnicodeEncodeError:
+        message = "holds half of a character (a lone surrogate), which cannot be written; type that text anew"
+        raise DataError(f"{Path(folder).name}/{FILE_NAME}", [message]) from None
 
 
 def check_datapackage(folder: str | Path) -> list[str]:

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,19 +14,21 @@ from metapeer.formatting import count, format_interval, format_level, format_num
 from metapeer.pooling.dependent import average_within_trial
 from metapeer.pooling.intervals import Interval
 from metapeer.pooling.models import pool, read_effects
-from metapeer.pooling.outcome_classes import contrast_outcome_classes
-from metapeer.pooling.outcome_classes_models import CLASS_MODELS
 from metapeer.pooling.results import MetaAnalysisResult, measure_of
 from metapeer.records.catalog import dataset_names, load_dataset
 from metapeer.records.overrides import apply_overrides
 from metapeer.records.review import Review
 from metapeer.reproduction.plan import LEVEL, Method, Plan, Rows
 from metapeer.reproduction.planfile import read_plan
+from metapeer.reproduction.recorded_designs import adjust_by_design, design_notes
 
 __all__ = ["Store", "class_difference", "effects_of", "evidence", "evidence_words", "pool_effects", "row_effects"]
 
 USUAL_RHO = 0.6
 """Correlation of two measurements of the same people for a plan that has none: as `contrast_outcome_classes`."""
+
+COMPUTED = ("yi", "vi", "sei", "measure", "variance_formula", "es_source", "positive_favours", "exclusion_reason")
+"""Columns that `effect_size` writes."""
 
 
 class Store:
@@ -157,7 +160,7 @@ class Store:
 
 
 def row_effects(frame: pd.DataFrame, method: Method) -> pd.DataFrame:
-    """Compute the effect of each row the way a plan says.
+    """Compute the effect of each row the way a plan says; cluster trials by their recorded design.
 
     Parameters
     ----------
@@ -169,17 +172,22 @@ def row_effects(frame: pd.DataFrame, method: Method) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `effect_size` returns it.
+        As `effect_size` returns it. Where a design called for an adjustment, the effect and its variance are adjusted,
+        the column ``unit_of_analysis`` says how, and the other columns are as given: participants are people.
     """
+    adjusted = adjust_by_design(frame)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # every doubt stands in the exclusion reasons and the notes
-        return effect_size(
-            frame,
+        effects = effect_size(
+            adjusted,
             measure=method.measure,  # type: ignore[arg-type]  # checked when the plan was read
             variance=method.variance,
             prefer=method.prefer,  # type: ignore[arg-type]
             events_to_smd=method.events_to_smd,
         )
+    if adjusted is not frame:
+        effects = effects.assign(**{name: frame[name] for name in frame.columns if name not in COMPUTED})
+    return effects
 
 
 def effects_of(frame: pd.DataFrame, method: Method, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -221,7 +229,11 @@ def pool_effects(effects: pd.DataFrame, method: Method) -> MetaAnalysisResult | 
         None when no row can be pooled.
     """
     read = read_effects(effects)
-    return pool(read, **method.options(), warn=False) if read.yi.size else None
+    if not read.yi.size:
+        return None
+    fit = pool(read, **method.options(), warn=False)
+    notes = design_notes(effects)
+    return replace(fit, notes=(*fit.notes, *notes)) if notes else fit
 
 
 def evidence(store: Store, rows: Rows, method: Method, overrides: str = "") -> MetaAnalysisResult | None:
@@ -272,6 +284,10 @@ def class_difference(
     words : str
         The difference in words, with how it was estimated.
     """
+    # half as heavy to load as all the rest together, and few plans ask for it
+    from metapeer.pooling.outcome_classes import contrast_outcome_classes
+    from metapeer.pooling.outcome_classes_models import CLASS_MODELS
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
         found = contrast_outcome_classes(

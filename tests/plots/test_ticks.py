@@ -47,3 +47,7 @@ def test_tick_labels_have_the_decimals_they_need_and_no_more():
     assert tick_text([1 / 3, 1, 3], common=False) == ["0.333", "1", "3"]
     assert tick_text([100, 100.0001]) == ["100.0000", "100.0001"]
     assert tick_text([1.25e7, 1.5e7]) == ["12500000", "15000000"]
+
+
+def test_a_short_axis_of_ratios_with_large_type_still_has_a_tick():
+    assert ticks_within(-3.4, 0.6, 260, 20, ratio=True)

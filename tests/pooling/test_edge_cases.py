@@ -15,7 +15,7 @@ from metapeer.errors import ChoiceError, DataError, DataWarning, MetapeerError
 from metapeer.pooling.models import meta_analysis
 from metapeer.pooling.regression_models import meta_regression
 from metapeer.pooling.subgroups import subgroup_analysis
-from metapeer.pooling.tau2 import TAU2_METHODS, estimate_tau2
+from metapeer.pooling.tau2 import TAU2_METHODS, estimate_tau2, tau2_se
 
 # The Bayes modal estimate is never zero, and its prior is tied to a unit.
 METHODS = tuple(method for method in TAU2_METHODS if method != "BM")
@@ -627,3 +627,9 @@ def test_a_column_that_stands_twice_is_named():
     table = pd.DataFrame([[0.1, 0.2, 0.01], [0.3, 0.1, 0.02]], columns=["yi", "yi", "vi"])
     with pytest.raises(DataError, match="yi: stands in the table more than once"):
         meta_analysis(table)
+
+
+def test_variances_a_design_cannot_carry_leave_no_standard_error_of_tau2_but_no_traceback():
+    vi, X = 10.0 ** np.array([-18.0, 2.0, -10.0, 1.0]), np.column_stack([np.ones(4), [0.1, 3.0, -2.0, 0.4]])
+    for method in ("REML", "DL", "HE", "GENQ"):
+        assert not tau2_se(np.array([0.1, 0.3, -1.0, 0.2]), vi, 0.0, method, X) < 0

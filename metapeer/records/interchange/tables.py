@@ -435,8 +435,12 @@ def _csv(header: Sequence[str], columns: Sequence[Sequence[str]], table: Foreign
 
 
 def _placed(fault: Fault, draft: Draft, path: Path) -> Fault:
-    """Name the column as the file does, too."""
+    """Name the column as the file does, too; an XML file has no rows, so that its studies are counted."""
     column = fault.column
+    if draft.format == "rm5" and fault.line is not None:
+        row = f"study row {fault.line - 1}{f' ({fault.row})' if fault.row else ''}"
+        message = fault.message.replace(", or part the cells of the file by semicolons", "")
+        fault = replace(fault, line=None, row=row, message=message)
     if column in draft.origins:
         column = f"{column} ({shown(draft.origins[column])} in the file)"
     return replace(fault, column=column, message=fault.message.replace(str(path), draft.table.source))
