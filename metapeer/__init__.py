@@ -431,6 +431,28 @@ if TYPE_CHECKING:
     from metapeer.plots.significance_funnel import (
         significance_funnel_plot,
     )
+    from metapeer.sensitivity.multiverse_models import (
+        multiverse,
+    )
+    from metapeer.sensitivity.multiverse_results import (
+        MultiverseResult,
+    )
+    from metapeer.sensitivity.multiverse_null import (
+        MultiverseTest,
+        multiverse_test,
+    )
+    from metapeer.sensitivity.multiverse_choices import (
+        choose_corrections,
+        choose_option,
+        choose_outliers,
+        choose_rows,
+        choose_tables,
+        choose_timepoint,
+        choose_where,
+    )
+    from metapeer.plots.specification_curve import (
+        specification_curve,
+    )
     from metapeer.pooling.models import meta_analysis
     from metapeer.pooling.multilevel_comparison import (
         LikelihoodRatioTest,
@@ -577,6 +599,8 @@ _HOMES = {
     "MetapeerError": "errors",
     "ModelComparison": "pooling.regression_comparisons",
     "MultilevelResult": "pooling.multilevel_results",
+    "MultiverseResult": "sensitivity.multiverse_results",
+    "MultiverseTest": "sensitivity.multiverse_null",
     "NeededSize": "living.preview_results",
     "OutcomeChange": "living.update_outcome",
     "OutcomeClassContrast": "pooling.outcome_classes_results",
@@ -636,6 +660,13 @@ _HOMES = {
     "blup": "sensitivity.influence_predictions",
     "bubble_plot": "plots.bubble",
     "check_transcription": "reproduction.transcribe",
+    "choose_corrections": "sensitivity.multiverse_choices",
+    "choose_option": "sensitivity.multiverse_choices",
+    "choose_outliers": "sensitivity.multiverse_choices",
+    "choose_rows": "sensitivity.multiverse_choices",
+    "choose_tables": "sensitivity.multiverse_choices",
+    "choose_timepoint": "sensitivity.multiverse_choices",
+    "choose_where": "sensitivity.multiverse_choices",
     "cluster_robust": "pooling.robust_models",
     "combine_groups": "effects.unit_of_analysis",
     "conditional_power": "living.preview",
@@ -708,12 +739,14 @@ _HOMES = {
     "meta_regression": "pooling.regression_models",
     "metafor_script": "pooling.r_script",
     "multilevel_meta_analysis": "pooling.multilevel_models",
+    "multiverse": "sensitivity.multiverse_models",
+    "multiverse_test": "sensitivity.multiverse_null",
     "needed_trial_size": "living.preview",
     "normal": "pooling.priors",
     "outcome_reporting_bias": "sensitivity.reporting_bias_results",
     "outliers": "sensitivity.influence_models",
     "p_curve": "sensitivity.p_curve_results",
-    "p_curve_plot": "plots.p_curve",
+    "p_curve_plot": "plots.p_curves",
     "p_uniform": "sensitivity.p_uniform_results",
     "p_uniform_star": "sensitivity.p_uniform_results",
     "pet_peese": "sensitivity.pet_peese_models",
@@ -767,6 +800,7 @@ _HOMES = {
     "smd_from_p": "effects.statistics",
     "smd_from_point_biserial": "effects.statistics",
     "smd_from_t": "effects.statistics",
+    "specification_curve": "plots.specification_curve",
     "standardised_mean_change": "effects.change",
     "studies_needed": "sensitivity.power_searches",
     "subgroup_analysis": "pooling.subgroups",
@@ -843,6 +877,8 @@ __all__ = [
     "MetapeerError",
     "ModelComparison",
     "MultilevelResult",
+    "MultiverseResult",
+    "MultiverseTest",
     "NeededSize",
     "OutcomeChange",
     "OutcomeClassContrast",
@@ -903,6 +939,13 @@ __all__ = [
     "blup",
     "bubble_plot",
     "check_transcription",
+    "choose_corrections",
+    "choose_option",
+    "choose_outliers",
+    "choose_rows",
+    "choose_tables",
+    "choose_timepoint",
+    "choose_where",
     "cluster_robust",
     "combine_groups",
     "conditional_power",
@@ -975,6 +1018,8 @@ __all__ = [
     "meta_regression",
     "metafor_script",
     "multilevel_meta_analysis",
+    "multiverse",
+    "multiverse_test",
     "needed_trial_size",
     "normal",
     "outcome_reporting_bias",
@@ -1034,6 +1079,7 @@ __all__ = [
     "smd_from_p",
     "smd_from_point_biserial",
     "smd_from_t",
+    "specification_curve",
     "standardised_mean_change",
     "studies_needed",
     "subgroup_analysis",

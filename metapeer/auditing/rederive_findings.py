@@ -119,7 +119,7 @@ def find_in_sizes(table: AuditTable, group: Group) -> list[Finding]:
                 rows=(row,),
                 columns=readings[row][0].columns,
                 message=f"the standard error comes out of effect and sizes only if {joined(readings[row])}",
-                evidence=f"printed {group.printed.spread[place]:.4g}, computed {own[place]:.4g}",
+                evidence=f"printed {group.printed.spread[place]:.4g}, {_computed(own[place])}",
                 look_up=look_up_in(readings[row][0].columns),
                 instead={row: (float(group.printed.effect[place]), float(group.variances[place]))}
                 if 0 < group.variances[place] < np.inf
@@ -129,7 +129,7 @@ def find_in_sizes(table: AuditTable, group: Group) -> list[Finding]:
     rest = np.flatnonzero(off & ~named)
     if rest.size:
         shown = "; ".join(
-            f"{table.names[int(group.rows[i])]}: printed {group.printed.spread[i]:.4g}, computed {own[i]:.4g}"
+            f"{table.names[int(group.rows[i])]}: printed {group.printed.spread[i]:.4g}, {_computed(own[i])}"
             for i in rest[:MANY]
         )
         findings.append(
@@ -145,6 +145,10 @@ def find_in_sizes(table: AuditTable, group: Group) -> list[Finding]:
             )
         )
     return findings
+
+
+def _computed(value: float) -> str:
+    return f"computed {value:.4g}" if np.isfinite(value) else "not to be computed from these numbers"
 
 
 def _bundled(

@@ -6,6 +6,7 @@ is something to put into them, and a ``datapackage.json`` that says whose work i
 
 import os
 import warnings
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -114,7 +115,14 @@ def load_instruments() -> pd.DataFrame:
     >>> load_instruments().set_index("instrument").loc["CGI", "direction"]
     'lower_better'
     """
-    return read_table(datasets_root() / "instruments.csv", INSTRUMENTS, strict=True)
+    path = datasets_root() / "instruments.csv"
+    return _instruments_of(path, path.stat().st_mtime_ns).copy()
+
+
+@lru_cache(maxsize=1)
+def _instruments_of(path: Path, _: int) -> pd.DataFrame:
+    """Read the table once for as long as the file is not written anew; one job asks for it several times."""
+    return read_table(path, INSTRUMENTS, strict=True)
 
 
 def load_claims() -> pd.DataFrame:
