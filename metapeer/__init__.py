@@ -118,6 +118,9 @@ if TYPE_CHECKING:
         read_form,
         write_form,
     )
+    from metapeer.living.pooling_reviews import (
+        pool_review,
+    )
     from metapeer.living.preview import (
         conditional_power,
         extended_funnel_table,
@@ -131,6 +134,7 @@ if TYPE_CHECKING:
     from metapeer.living.prisma import (
         PrismaFlow,
         prisma_flow,
+        write_prisma_template,
     )
     from metapeer.living.prisma_checklist import (
         LivingChecklist,
@@ -144,9 +148,27 @@ if TYPE_CHECKING:
     from metapeer.living.releasing_lock import (
         Lock,
     )
+    from metapeer.living.sequential_information import (
+        RequiredInformation,
+        required_information_size,
+    )
+    from metapeer.living.sequential_models import (
+        law_of_iterated_logarithm,
+        sequential_meta_analysis,
+    )
+    from metapeer.living.sequential_results import (
+        SequentialResult,
+    )
+    from metapeer.living.sequential_trials import (
+        trial_sequential_analysis,
+    )
     from metapeer.living.store import (
         history,
         undo,
+    )
+    from metapeer.living.update_designs import (
+        IccSensitivity,
+        icc_sensitivity,
     )
     from metapeer.living.update_outcome import (
         OutcomeChange,
@@ -170,17 +192,41 @@ if TYPE_CHECKING:
     from metapeer.plots.bubble import (
         bubble_plot,
     )
+    from metapeer.plots.copas import (
+        copas_plot,
+    )
     from metapeer.plots.extended_funnel import (
         extended_funnel_plot,
     )
     from metapeer.plots.forest import forest_plot
+    from metapeer.plots.p_curves import (
+        p_curve_plot,
+    )
     from metapeer.plots.prisma import (
         flow_plot,
     )
     from metapeer.plots.profile import (
         profile_plot,
     )
+    from metapeer.plots.selection import (
+        selection_plot,
+    )
+    from metapeer.plots.sequential import (
+        sequential_plot,
+    )
+    from metapeer.plots.significance_funnel import (
+        significance_funnel_plot,
+    )
+    from metapeer.plots.specification_curve import (
+        specification_curve,
+    )
     from metapeer.plots.style import save_figure
+    from metapeer.pooling.batch_models import (
+        meta_analysis_batch,
+    )
+    from metapeer.pooling.batch_results import (
+        BatchResult,
+    )
     from metapeer.pooling.bayes_models import (
         BayesianMetaAnalysisResult,
         JointMode,
@@ -237,221 +283,6 @@ if TYPE_CHECKING:
     from metapeer.pooling.location_scale_models import (
         LocationScaleResult,
         location_scale,
-    )
-    from metapeer.living.pooling_reviews import (
-        pool_review,
-    )
-    from metapeer.living.update_designs import (
-        IccSensitivity,
-        icc_sensitivity,
-    )
-    from metapeer.living.prisma import (
-        write_prisma_template,
-    )
-    from metapeer.sensitivity.power_models import (
-        power_curve,
-        power_meta_analysis,
-    )
-    from metapeer.sensitivity.power_searches import (
-        detectable_effect,
-        studies_needed,
-    )
-    from metapeer.sensitivity.power_of_q import (
-        power_heterogeneity,
-    )
-    from metapeer.sensitivity.power_comparisons import (
-        power_moderator,
-        power_subgroup,
-    )
-    from metapeer.sensitivity.power_dependence import (
-        power_dependent_effects,
-    )
-    from metapeer.sensitivity.power_trials import (
-        TrialPowerResult,
-        trial_power,
-    )
-    from metapeer.sensitivity.power_results import (
-        PowerCurve,
-        PowerResult,
-        PowerSearch,
-    )
-    from metapeer.living.sequential_trials import (
-        trial_sequential_analysis,
-    )
-    from metapeer.living.sequential_models import (
-        law_of_iterated_logarithm,
-        sequential_meta_analysis,
-    )
-    from metapeer.living.sequential_information import (
-        RequiredInformation,
-        required_information_size,
-    )
-    from metapeer.living.sequential_results import (
-        SequentialResult,
-    )
-    from metapeer.plots.sequential import (
-        sequential_plot,
-    )
-    from metapeer.pooling.batch_models import (
-        meta_analysis_batch,
-    )
-    from metapeer.pooling.batch_results import (
-        BatchResult,
-    )
-    from metapeer.sensitivity.gosh_models import (
-        gosh,
-    )
-    from metapeer.sensitivity.gosh_results import (
-        GoshClusters,
-        GoshResult,
-    )
-    from metapeer.sensitivity.deletion_models import (
-        leave_one_out,
-    )
-    from metapeer.sensitivity.influence_models import (
-        influence,
-        outliers,
-    )
-    from metapeer.sensitivity.influence_predictions import (
-        blup,
-    )
-    from metapeer.sensitivity.deletion_results import (
-        LeaveOneOutResult,
-    )
-    from metapeer.sensitivity.influence_results import (
-        InfluenceResult,
-        OutliersResult,
-    )
-    from metapeer.sensitivity.influence_predictions import (
-        BlupResult,
-    )
-    from metapeer.sensitivity.influence_clusters import (
-        ClusterInfluenceResult,
-    )
-    from metapeer.sensitivity.asymmetry_models import (
-        begg_test,
-        egger_test,
-        macaskill_test,
-        thompson_test,
-    )
-    from metapeer.sensitivity.asymmetry_count_models import (
-        deeks_test,
-        harbord_test,
-        peters_test,
-        schwarzer_test,
-    )
-    from metapeer.sensitivity.trim_fill_models import (
-        trim_and_fill,
-    )
-    from metapeer.sensitivity.fail_safe_models import (
-        fail_safe_n,
-    )
-    from metapeer.sensitivity.pet_peese_models import (
-        pet_peese,
-    )
-    from metapeer.sensitivity.limit_models import (
-        limit_meta_analysis,
-    )
-    from metapeer.sensitivity.asymmetry_funnel import (
-        funnel_plot,
-    )
-    from metapeer.sensitivity.simulation_models import (
-        simulation_study,
-    )
-    from metapeer.sensitivity.simulation_results import (
-        SimulationResult,
-    )
-    from metapeer.sensitivity.simulation_draws import (
-        Draw,
-    )
-    from metapeer.sensitivity.asymmetry_results import (
-        AsymmetryTestResult,
-    )
-    from metapeer.sensitivity.trim_fill_results import (
-        TrimFillResult,
-    )
-    from metapeer.sensitivity.fail_safe_models import (
-        FailSafeResult,
-    )
-    from metapeer.sensitivity.pet_peese_results import (
-        PetPeeseResult,
-    )
-    from metapeer.sensitivity.limit_results import (
-        LimitMetaAnalysisResult,
-    )
-    from metapeer.sensitivity.selection_models import (
-        selection_model,
-    )
-    from metapeer.sensitivity.selection_results import (
-        SelectionModelResult,
-    )
-    from metapeer.plots.selection import (
-        selection_plot,
-    )
-    from metapeer.sensitivity.copas_models import (
-        copas_model,
-    )
-    from metapeer.sensitivity.copas_results import (
-        CopasResult,
-    )
-    from metapeer.sensitivity.p_curve_results import (
-        PCurveResult,
-        p_curve,
-    )
-    from metapeer.sensitivity.p_uniform_results import (
-        PUniformResult,
-        PUniformStarResult,
-        p_uniform,
-        p_uniform_star,
-    )
-    from metapeer.sensitivity.excess_significance_results import (
-        ExcessSignificanceResult,
-        excess_significance_test,
-    )
-    from metapeer.sensitivity.waap_results import (
-        WaapResult,
-        waap_wls,
-    )
-    from metapeer.sensitivity.worst_case_results import (
-        PublicationBiasSensitivity,
-        WorstCaseResult,
-        publication_bias_sensitivity,
-        worst_case,
-    )
-    from metapeer.sensitivity.reporting_bias_results import (
-        ReportingBiasResult,
-        outcome_reporting_bias,
-    )
-    from metapeer.plots.p_curves import (
-        p_curve_plot,
-    )
-    from metapeer.plots.copas import (
-        copas_plot,
-    )
-    from metapeer.plots.significance_funnel import (
-        significance_funnel_plot,
-    )
-    from metapeer.sensitivity.multiverse_models import (
-        multiverse,
-    )
-    from metapeer.sensitivity.multiverse_results import (
-        MultiverseResult,
-    )
-    from metapeer.sensitivity.multiverse_null import (
-        MultiverseTest,
-        multiverse_test,
-    )
-    from metapeer.sensitivity.multiverse_choices import (
-        choose_corrections,
-        choose_option,
-        choose_outliers,
-        choose_rows,
-        choose_tables,
-        choose_timepoint,
-        choose_where,
-    )
-    from metapeer.plots.specification_curve import (
-        specification_curve,
     )
     from metapeer.pooling.models import meta_analysis
     from metapeer.pooling.multilevel_comparison import (
@@ -545,6 +376,169 @@ if TYPE_CHECKING:
     from metapeer.reproduction.ledger import Ledger
     from metapeer.reproduction.run import reproduce
     from metapeer.reproduction.transcribe import check_transcription, write_transcription_template
+    from metapeer.sensitivity.asymmetry_count_models import (
+        deeks_test,
+        harbord_test,
+        peters_test,
+        schwarzer_test,
+    )
+    from metapeer.sensitivity.asymmetry_funnel import (
+        funnel_plot,
+    )
+    from metapeer.sensitivity.asymmetry_models import (
+        begg_test,
+        egger_test,
+        macaskill_test,
+        thompson_test,
+    )
+    from metapeer.sensitivity.asymmetry_results import (
+        AsymmetryTestResult,
+    )
+    from metapeer.sensitivity.copas_models import (
+        copas_model,
+    )
+    from metapeer.sensitivity.copas_results import (
+        CopasResult,
+    )
+    from metapeer.sensitivity.deletion_models import (
+        leave_one_out,
+    )
+    from metapeer.sensitivity.deletion_results import (
+        LeaveOneOutResult,
+    )
+    from metapeer.sensitivity.excess_significance_results import (
+        ExcessSignificanceResult,
+        excess_significance_test,
+    )
+    from metapeer.sensitivity.fail_safe_models import (
+        FailSafeResult,
+        fail_safe_n,
+    )
+    from metapeer.sensitivity.gosh_models import (
+        gosh,
+    )
+    from metapeer.sensitivity.gosh_results import (
+        GoshClusters,
+        GoshResult,
+    )
+    from metapeer.sensitivity.influence_clusters import (
+        ClusterInfluenceResult,
+    )
+    from metapeer.sensitivity.influence_models import (
+        influence,
+        outliers,
+    )
+    from metapeer.sensitivity.influence_predictions import (
+        BlupResult,
+        blup,
+    )
+    from metapeer.sensitivity.influence_results import (
+        InfluenceResult,
+        OutliersResult,
+    )
+    from metapeer.sensitivity.limit_models import (
+        limit_meta_analysis,
+    )
+    from metapeer.sensitivity.limit_results import (
+        LimitMetaAnalysisResult,
+    )
+    from metapeer.sensitivity.multiverse_choices import (
+        choose_corrections,
+        choose_option,
+        choose_outliers,
+        choose_rows,
+        choose_tables,
+        choose_timepoint,
+        choose_where,
+    )
+    from metapeer.sensitivity.multiverse_models import (
+        multiverse,
+    )
+    from metapeer.sensitivity.multiverse_null import (
+        MultiverseTest,
+        multiverse_test,
+    )
+    from metapeer.sensitivity.multiverse_results import (
+        MultiverseResult,
+    )
+    from metapeer.sensitivity.p_curve_results import (
+        PCurveResult,
+        p_curve,
+    )
+    from metapeer.sensitivity.p_uniform_results import (
+        PUniformResult,
+        PUniformStarResult,
+        p_uniform,
+        p_uniform_star,
+    )
+    from metapeer.sensitivity.pet_peese_models import (
+        pet_peese,
+    )
+    from metapeer.sensitivity.pet_peese_results import (
+        PetPeeseResult,
+    )
+    from metapeer.sensitivity.power_comparisons import (
+        power_moderator,
+        power_subgroup,
+    )
+    from metapeer.sensitivity.power_dependence import (
+        power_dependent_effects,
+    )
+    from metapeer.sensitivity.power_models import (
+        power_curve,
+        power_meta_analysis,
+    )
+    from metapeer.sensitivity.power_of_q import (
+        power_heterogeneity,
+    )
+    from metapeer.sensitivity.power_results import (
+        PowerCurve,
+        PowerResult,
+        PowerSearch,
+    )
+    from metapeer.sensitivity.power_searches import (
+        detectable_effect,
+        studies_needed,
+    )
+    from metapeer.sensitivity.power_trials import (
+        TrialPowerResult,
+        trial_power,
+    )
+    from metapeer.sensitivity.reporting_bias_results import (
+        ReportingBiasResult,
+        outcome_reporting_bias,
+    )
+    from metapeer.sensitivity.selection_models import (
+        selection_model,
+    )
+    from metapeer.sensitivity.selection_results import (
+        SelectionModelResult,
+    )
+    from metapeer.sensitivity.simulation_draws import (
+        Draw,
+    )
+    from metapeer.sensitivity.simulation_models import (
+        simulation_study,
+    )
+    from metapeer.sensitivity.simulation_results import (
+        SimulationResult,
+    )
+    from metapeer.sensitivity.trim_fill_models import (
+        trim_and_fill,
+    )
+    from metapeer.sensitivity.trim_fill_results import (
+        TrimFillResult,
+    )
+    from metapeer.sensitivity.waap_results import (
+        WaapResult,
+        waap_wls,
+    )
+    from metapeer.sensitivity.worst_case_results import (
+        PublicationBiasSensitivity,
+        WorstCaseResult,
+        publication_bias_sensitivity,
+        worst_case,
+    )
 
 _HOMES = {
     "AddResult": "living.adding",
