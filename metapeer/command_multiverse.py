@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import metapeer as mp
 from metapeer.command_input import doubts_told_once, file_or_review, find_column, find_rows, number_or_word
 from metapeer.command_options import Given, Level, RowOptions, option
-from metapeer.errors import DataError, MetapeerError
+from metapeer.errors import MetapeerError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,10 +61,10 @@ class MultiverseOptions(Given):
         list[str] | None,
         _several("--timepoint", "Rows", "RULE", "Time point: first, last, post, all, or a number of months."),
     ] = None
-    rows: Annotated[
+    row_rule: Annotated[
         list[str] | None,
         _several(
-            "--rows",
+            "--row-rule",
             "Rows",
             "RULE",
             "Row of a trial: average (default), first, last, largest, most_precise or independent.",
@@ -151,7 +151,7 @@ def _choices(frame: "pd.DataFrame", table: str, options: MultiverseOptions) -> d
         review = file_or_review(table)
         if isinstance(review, Path):
             raise MetapeerError(f"--suspicious needs a data set with corrections on record; {table} is a file")
-        found["suspicious rows"] = mp.choose_corrections(review.overrides, options.suspicious)
+        found["suspicious rows"] = mp.choose_corrections(review.overrides, rules=options.suspicious)
     for condition in options.or_only or ():
         found[condition] = mp.choose_where({"all": None, "only": condition})
     for name in options.split or ():
@@ -160,8 +160,8 @@ def _choices(frame: "pd.DataFrame", table: str, options: MultiverseOptions) -> d
         found[name] = mp.choose_where({"all": None} | {value: f"{name}={value}" for value in values}, decision="N")
     if options.timepoint:
         found["time point"] = mp.choose_timepoint([number_or_word(rule) for rule in options.timepoint])
-    if options.rows:
-        found["row of a trial"] = mp.choose_rows(options.rows)
+    if options.row_rule:
+        found["row of a trial"] = mp.choose_rows(options.row_rule)
     if options.outliers:
         found["outliers"] = mp.choose_outliers(options.outliers)
     for name in _LISTED:
@@ -227,11 +227,8 @@ def multiverse_table(
     if options.level is not None:
         asked["pooling"] = {"level": options.level}
     progress = _tell if sys.stderr.isatty() else None
-    try:
-        with doubts_told_once(notes_shown=notes_shown):
-            found = mp.multiverse(frame, progress=progress, **asked)
-    except DataError as error:
-        raise MetapeerError(str(error)) from None
+    with doubts_told_once(notes_shown=notes_shown):
+        found = mp.multiverse(frame, progress=progress, **asked)
     test = None
     if options.draws is not None:
         seed = 1 if options.seed is None else options.seed
