@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+LONG = ("multiverse",)
+"""Examples that take longer than a few seconds; they run with the slow tests."""
+
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.py"))
 
 
@@ -41,7 +44,10 @@ def test_there_are_examples():
     assert EXAMPLES
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(path, marks=[pytest.mark.slow] if path.stem in LONG else [], id=path.stem) for path in EXAMPLES],
+)
 def test_example_prints_what_its_output_file_says(example, tmp_path):
     assert printed_by(example, tmp_path) == example.with_suffix(".out").read_text(encoding="utf-8")
 

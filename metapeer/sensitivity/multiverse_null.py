@@ -29,7 +29,7 @@ NULLS = {
 }
 STATISTICS = {
     "median": "median estimate",
-    "share": "share that supports the claim",
+    "share": "share whose interval {side} no effect",
     "z": "aggregated z (Stouffer)",
 }
 _CELLS = 3_000_000
@@ -112,15 +112,22 @@ class MultiverseTest(Printable):
         """
         digits = 3 if self.draws < 10_000 else 4
         rows = []
+        side = {"positive": "lies above", "negative": "lies below", "nonzero": "excludes"}[self.claim]
         for name, words in STATISTICS.items():
             least = 10.0**-digits
             p = self.p_value[name]
             shown = f"<{least:.{digits}f}" if p < 0.5 * least else f"{p:.{digits}f}"
             error = "exact" if self.exact else format_number(self.mc_error[name], digits)
             rows.append(
-                (words, format_number(self.observed[name], 3), format_number(self.expected[name], 3), shown, error)
+                (
+                    words.format(side=side),
+                    format_number(self.observed[name], 3),
+                    format_number(self.expected[name], 3),
+                    shown,
+                    error,
+                )
             )
-        side = "two-sided" if self.claim == "nonzero" else f"one-sided, {self.claim}"
+        sided = "two-sided" if self.claim == "nonzero" else f"one-sided, {self.claim}"
         of = f"{self.specifications:,} specifications, {self.trials:,} trials"
         made = f"all {self.draws:,} patterns" if self.exact else f"{self.draws:,} draws, seed {self.seed}"
         return [
@@ -128,7 +135,7 @@ class MultiverseTest(Printable):
                 title=f"Multiverse under the null hypothesis: {NULLS[self.null]}, {made}",
                 header=("statistic", "observed", "mean under null", "p", "Monte Carlo se"),
                 rows=rows,
-                notes=(f"{side}; {of}; each draw goes through all specifications", *self.notes),
+                notes=(f"{sided}; {of}; each draw goes through all specifications", *self.notes),
             )
         ]
 

@@ -351,7 +351,8 @@ class MultiverseResult(Printable):
         notes = []
         if self.positive_favours and not declared.contrast:
             notes.append(f"positive favours {'peer support' if self.positive_favours == 'arm1' else 'the comparison'}")
-        notes.append(f"support: the {format_level(declared.level)} interval excludes no effect on the claimed side")
+        where = "" if declared.claim == "nonzero" else " on the claimed side"
+        notes.append(f"support: the {format_level(declared.level)} interval excludes no effect{where}")
         if spread.janus:
             notes.append("the 1st and the 99th percentile of the estimates lie on different sides of no effect")
         if len(self.measures) > 1:
