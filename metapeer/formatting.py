@@ -1,14 +1,16 @@
 """Numbers to words: the one place that decides how an estimate, an interval or a p value reads.
 
-A result describes itself as `TextTable` s; `Printable` turns those into plain text and HTML, so that the console,
-a notebook and a report can never disagree.
+A result describes itself as `TextTable` s; `Printable` turns those into plain text, HTML and Markdown, so that the
+console, a notebook and a report can never disagree.
 """
 
 import math
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
 
 __all__ = [
     "Printable",
@@ -24,6 +26,32 @@ MISSING = "NA"
 WIDEST = 160  # columns of a plain-text table; longer lines are wrapped by whatever shows them, and columns fall apart
 NARROWEST = 16  # columns that a text is left at least, so that few words have to be broken
 GAP = 2  # blanks between columns
+MARKDOWN = 72  # columns of a row beyond which Pandoc fits a pipe table to the page
+
+# What Markdown may take for mark-up: within a line, in any of CommonMark, GitHub's and Pandoc's dialects (citations,
+# formulas, spans, en dashes, ellipses, emoji, entities); and what begins a list, a heading or a caption.
+MARKS = re.compile(r"[\\`*_\[\]{}<>|~^$@#]|-(?=-)|\.(?=\.\.)|:(?=[\w+-]+:)|&(?=#?\w+;)")
+BEGINNINGS = re.compile(r"^(?:(?=[-+=:%])|\(?(?:\d+|[A-Za-z]|[IVXLCDMivxlcdm]+)(?=[.)](?:\s|$))|[Tt]able(?=:))")
+
+# Notebooks have style sheets of their own, light and dark: the rules below take their colours and reach no other table.
+# The alignment of a column stands in its cells as well, since GitHub and text processors drop style sheets.
+STYLE = """<style>
+.metapeer {overflow-x: auto; margin: 0.5em 0; font-size: 0.93em; line-height: 1.4}
+.metapeer table {border-collapse: collapse; border: 0; margin: 0 0 0.5em; width: auto; table-layout: auto;
+  font-size: inherit; color: inherit; font-variant-numeric: tabular-nums}
+.metapeer table ~ table {margin-top: 1.2em}
+.metapeer caption {caption-side: top; padding: 0 0 0.4em; font-size: inherit; color: inherit}
+.metapeer table th, .metapeer table td {padding: 0.25em 0.8em 0.25em 0.4em; vertical-align: top; max-width: 32em;
+  border: 0 solid rgba(128, 128, 128, 0.35); border-top-width: 1px; overflow-wrap: break-word}
+.metapeer table tbody th {font-weight: normal}
+.metapeer table thead th, .metapeer table thead td {vertical-align: bottom; border-color: rgba(128, 128, 128, 0.9)}
+.metapeer table tr:first-child > * {border-color: rgba(128, 128, 128, 0.9)}
+.metapeer table tbody tr:last-child > * {border-bottom: 1px solid rgba(128, 128, 128, 0.9)}
+.metapeer table tr > :only-child {max-width: 60em}
+.metapeer table tr > [style*="right"] {white-space: nowrap}
+.metapeer p, .metapeer ul {margin: 0.2em 0 0.2em 0.4em; max-width: 60em}
+@media print {.metapeer {overflow: visible} .metapeer tr {break-inside: avoid}}
+</style>"""
 
 
 def format_number(value: float | None, digits: int = 2) -> str:
@@ -164,6 +192,12 @@ def _width(text: str) -> int:
     )
 
 
+def _padded(text: str, width: int, right: bool) -> str:
+    """Fill a text up to a width with blanks, before it or behind it."""
+    blanks = " " * (width - _width(text))
+    return blanks + text if right else text + blanks
+
+
 def _wrap(text: str, width: int) -> list[str]:
     """Break a text into lines of at most `width` columns, between words where that can be; `width` is at least 2."""
     lines = []
@@ -302,10 +336,7 @@ class TextTable:
                 cells = [_wrap(_printable(cell), width) for cell, width in zip(row, widths, strict=True)]
                 for i in range(max(map(len, cells))):
                     parts = [cell[i] if i < len(cell) else "" for cell in cells]
-                    padded = [
-                        (" " * (w - _width(c)) + c) if r else (c + " " * (w - _width(c)))
-                        for c, w, r in zip(parts, widths, right, strict=True)
-                    ]
+                    padded = [_padded(c, w, r) for c, w, r in zip(parts, widths, right, strict=True)]
                     lines.append((" " * GAP).join(padded).rstrip())
         if self.notes:
             notes = [_printable(note) for note in self.notes]
@@ -313,31 +344,139 @@ class TextTable:
         return "\n".join(lines)
 
     def to_html(self) -> str:
-        """An HTML table; every cell is escaped.
+        """An HTML table without a style sheet; no letter of a text is taken for HTML or for a formula.
 
         Returns
         -------
         str
-            A ``<table>`` with its title as caption, and the notes in paragraphs after it.
+            A ``<table>`` with its title as caption and, where they are texts, the cells of the first column as headers
+            of the rows. The notes follow; those that are indented are a list. Without rows there is no table.
+
+        Examples
+        --------
+        >>> print(TextTable(header=("p", ""), rows=[("<0.001", "t & z")]).to_html())
+        <table>
+        <thead>
+        <tr><th scope="col" style="text-align:right">p</th><td style="text-align:left"></td></tr>
+        </thead>
+        <tbody>
+        <tr><td style="text-align:right">&lt;0.001</td><td style="text-align:left">t &amp; z</td></tr>
+        </tbody>
+        </table>
         """
-        right = self.right_aligned()
+        parts = []
+        first, *others = [_html(line) for line in self._title_lines()] or [""]
+        title = "<br>".join([f"<strong>{first}</strong>", *others]) if first else ""
+        if self.rows:
+            right = self.right_aligned()
+            styles = ["text-align:right" if r else "text-align:left" for r in right]
 
-        def line(cells: Sequence[str], tag: str) -> str:
-            style = [' style="text-align:right"' if r else ' style="text-align:left"' for r in right]
-            return "".join(f"<{tag}{s}>{escape(c)}</{tag}>" for c, s in zip(cells, style, strict=True))
+            def line(cells: Sequence[str], scopes: Sequence[str]) -> str:
+                made = [
+                    # A cell that is empty is nobody's header.
+                    f'<th scope="{scope}" style="{style}">{_html(cell)}</th>'
+                    if scope and cell.strip()
+                    else f'<td style="{style}">{_html(cell)}</td>'
+                    for cell, scope, style in zip(cells, scopes, styles, strict=True)
+                ]
+                return f"<tr>{''.join(made)}</tr>"
 
-        parts = ["<table>"]
-        if self.title:
-            parts.append(f'<caption style="text-align:left">{escape(self.title)}</caption>')
-        if any(self.header):
-            parts.append(f"<thead><tr>{line(self.header, 'th')}</tr></thead>")
-        parts.append("<tbody>" + "".join(f"<tr>{line(row, 'td')}</tr>" for row in self.rows) + "</tbody></table>")
-        parts += [f"<p>{escape(note)}</p>" for note in self.notes]
+            parts.append("<table>")
+            if title:
+                parts.append(f'<caption style="text-align:left">{title}</caption>')
+            if any(self.header):
+                parts += ["<thead>", line(self.header, ["col"] * len(right)), "</thead>"]
+            named = len(right) > 1 and not right[0]
+            scopes = ["row" if named else "", *[""] * (len(right) - 1)]
+            parts += ["<tbody>", *(line(row, scopes) for row in self.rows), "</tbody>", "</table>"]
+        elif title:
+            parts.append(f"<p>{title}</p>")
+        for indented, notes in groupby(self.notes, key=lambda note: note.startswith(" ")):
+            if indented:
+                parts += ["<ul>", *(f"<li>{_html(note.strip())}</li>" for note in notes), "</ul>"]
+            else:
+                parts += [f"<p>{_html(note)}</p>" for note in notes]
         return "\n".join(parts)
+
+    def to_markdown(self, limit: int = MARKDOWN) -> str:
+        r"""A pipe table that Pandoc, Quarto and GitHub read; no letter of a text is taken for mark-up.
+
+        Parameters
+        ----------
+        limit : int, default 72
+            Columns that the dashes below the header share. Where a row is longer than 72, Pandoc gives each column of
+            the page its part of them.
+
+        Returns
+        -------
+        str
+            The title in bold, the table, and the notes; those that are indented are a list. A table of one column
+            without a header is paragraphs. No final line break.
+
+        Examples
+        --------
+        >>> print(TextTable(title="Fruit", header=("name", "n"), rows=[("a|b", "3"), ("fig_2", "12")]).to_markdown())
+        **Fruit**
+        <BLANKLINE>
+        | name  |   n |
+        |:------|----:|
+        | a\|b  |   3 |
+        | fig\_2 |  12 |
+        """
+        blocks = []
+        first, *others = self._title_lines() or [""]
+        if first:
+            blocks.append("\\\n".join([f"**{_markdown(first)}**", *(_paragraph(line) for line in others)]))
+        if self.rows and len(self.header) == 1 and not any(self.header):
+            blocks += [_paragraph(row[0]) for row in self.rows]
+        elif self.rows:
+            widths = [max(3, width) for width in self.widths(limit)]
+            right = self.right_aligned()
+            lines = [
+                [_padded(_markdown(cell), w, r) for cell, w, r in zip(row, widths, right, strict=True)]
+                for row in (self.header, *self.rows)
+            ]
+            head, *body = [f"| {' | '.join(cells)} |" for cells in lines]
+            dashes = ["-" * (w + 1) + ":" if r else ":" + "-" * (w + 1) for w, r in zip(widths, right, strict=True)]
+            blocks.append("\n".join([head, f"|{'|'.join(dashes)}|", *body]))
+        for indented, notes in groupby(self.notes, key=lambda note: note.startswith(" ")):
+            if indented:
+                blocks.append("\n".join(f"- {_paragraph(note.strip())}" for note in notes))
+            else:
+                blocks += [_paragraph(note) for note in notes]
+        return "\n\n".join(blocks)
+
+    def _title_lines(self) -> list[str]:
+        """Lines of the title in which something can be seen, without the blanks around them."""
+        return [line.strip() for line in _printable(self.title).split("\n") if line.strip()]
+
+
+def _html(text: str) -> str:
+    """Escape a text for HTML; its line breaks and the blanks that indent it stay."""
+    # MathJax, which notebooks run over every output, takes "$" and "\(" for the beginning of a formula and passes over
+    # classes that ask it not to; it never looks for the end of a formula beyond a tag.
+    plain = escape(_printable(text)).replace("$", "<span>$</span>").replace("\\", "<span>\\</span>")
+    return "<br>".join(_indented(line, "\N{NO-BREAK SPACE}") for line in plain.split("\n"))
+
+
+def _markdown(text: str) -> str:
+    """Escape a text for Markdown, on one line; what is read as mark-up only in front of a paragraph stays."""
+    return _indented(MARKS.sub(r"\\\g<0>", _printable(text).replace("\n", " ")), "&nbsp;").rstrip()
+
+
+def _paragraph(text: str) -> str:
+    """Escape a text for Markdown where it may begin a paragraph."""
+    return BEGINNINGS.sub(r"\g<0>\\", _markdown(text))
+
+
+def _indented(text: str, blank: str) -> str:
+    """Write the blanks that a text begins with as another sign, which is not passed over."""
+    rest = text.lstrip(" ")
+    return blank * (len(text) - len(rest)) + rest
 
 
 class Printable:
-    """Gives a result its text and HTML from one description of itself, `text_tables`."""
+    """Gives a result its text, HTML and Markdown from one description of itself, `text_tables`."""
 
     __slots__ = ()
 
@@ -372,5 +511,20 @@ class Printable:
     def __repr__(self) -> str:
         return self.summary()
 
+    def to_markdown(self) -> str:
+        """The result in Markdown, for a document of Quarto, Pandoc or GitHub.
+
+        Returns
+        -------
+        str
+            The title of each table in bold, a pipe table, and its notes.
+        """
+        return "\n\n".join(table.to_markdown() for table in self.text_tables())
+
     def _repr_html_(self) -> str:
-        return "\n".join(table.to_html() for table in self.text_tables())
+        tables = "\n".join(table.to_html() for table in self.text_tables())
+        return f'<div class="metapeer">\n{STYLE}\n{tables}\n</div>'
+
+    def _repr_markdown_(self) -> str:
+        # Quarto takes this for PDF and Word. A result may have a `to_markdown` of its own that writes a whole report.
+        return Printable.to_markdown(self)

@@ -1,7 +1,9 @@
 """What all figures share: ink, sizes of type, and files that come out the same on every run."""
 
+import importlib
 import io
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,9 @@ __all__ = [
     "save_figure",
 ]
 
+# A notebook learns to draw figures when this is loaded. pyplot does so, but metapeer's figures do without pyplot.
+if "inline" in os.environ.get("MPLBACKEND", ""):
+    importlib.import_module("matplotlib_inline.backend_inline")
 
 # Steps of lightness (luminance about 10, 25, 45, 60 %) keep the marks apart in grey print; blue against orange keeps
 # them apart for readers who see no red or no green.
