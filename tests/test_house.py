@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 
 import pytest
@@ -280,3 +281,26 @@ def test_every_command_in_prose_exists():
     used = [match for line in lines if (match := re.match(r"(?:\$ )?(metapeer|make) ([a-z]+)\b", line))]
     assert {m[2] for m in used if m[1] == "metapeer"} - commands == set()
     assert {m[2] for m in used if m[1] == "make"} - targets == set()
+
+
+def test_the_numbers_under_the_picture_in_the_readme_are_those_of_the_data():
+    review = metapeer.load_dataset("smit2023")
+    options = {"measure": "SMD", "variance": "metapsy", "prefer": "review", "events_to_smd": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", metapeer.DataWarning)
+        found = metapeer.pool_outcomes(metapeer.effect_size(review.rows(), **options)).to_frame().set_index("name")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    words = " ".join(re.search(r"!\[(.+?)\]", readme, re.DOTALL)[1].split()).lower()
+    for name in ("Recovery", "Quality of life", "Psychiatric symptoms"):
+        row = found.loc[name]
+        assert f"{name.lower()} {row['estimate']:.2f} ({row['ci_low']:.2f} to {row['ci_high']:.2f})" in words
+    assert f"{review.rows()['study_id'].nunique()} trials" in words
+    assert (ROOT / "docs" / "smit2023-outcomes.png").is_file()
+
+
+def test_what_the_readme_says_of_the_multiverse_is_what_the_example_prints():
+    printed = (ROOT / "examples" / "multiverse.out").read_text(encoding="utf-8")
+    assert re.search(r"claim: above 0 +supported by 0 of", printed)
+    assert "defensible choices](docs/multiverse.md) none supports them" in (ROOT / "README.md").read_text(
+        encoding="utf-8"
+    )
