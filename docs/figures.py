@@ -1,13 +1,16 @@
 """Figures of the documentation, drawn anew from the bundled data at every build."""
 
+import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 import metapeer as mp
 
 FOLDER = Path(__file__).parent / "generated" / "figures"
+GALLERY = Path(__file__).parent / "gallery.md"
 
 
 def _smit() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -21,6 +24,25 @@ def _smit() -> tuple[pd.DataFrame, pd.DataFrame]:
     return compute(review.outcomes), compute(mp.apply_overrides(review.outcomes, review.overrides))
 
 
+def draw_gallery() -> list[str]:
+    """Run the code of the gallery from top to bottom, and save each figure under the name of the image after it."""
+    parts = re.findall(
+        r"^```python\n(.*?)^```|^```\{image\} generated/figures/(\S+)",
+        GALLERY.read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    names: dict[str, Any] = {}
+    drawn: list[str] = []
+    for code, image in parts:
+        if code:
+            names.pop("figure", None)
+            exec(compile(code, str(GALLERY), "exec"), names)  # noqa: S102 - our own page
+        else:
+            mp.save_figure(names["figure"], FOLDER / image, dpi=150)
+            drawn.append(image)
+    return drawn
+
+
 def draw_all(_app: object = None) -> None:
     """Draw every figure that a page shows."""
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -32,6 +54,7 @@ def draw_all(_app: object = None) -> None:
         )
         mp.save_figure(contrast.plot(), FOLDER / "outcome-classes.png")
         mp.save_figure(mp.pool_outcomes(effects).plot(), FOLDER / "outcomes.png")
+        draw_gallery()
 
 
 if __name__ == "__main__":

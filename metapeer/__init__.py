@@ -218,7 +218,7 @@ if TYPE_CHECKING:
         significance_funnel_plot,
     )
     from metapeer.plots.specification_curve import (
-        specification_curve,
+        specification_curve_plot,
     )
     from metapeer.plots.style import save_figure
     from metapeer.pooling.batch_models import (
@@ -266,6 +266,22 @@ if TYPE_CHECKING:
         describe_dependence,
     )
     from metapeer.pooling.dependent import average_within_trial
+    from metapeer.pooling.displays_bias import (
+        risk_of_bias_plot,
+    )
+    from metapeer.pooling.displays_counts import (
+        labbe_plot,
+    )
+    from metapeer.pooling.displays_groups import (
+        orchard_plot,
+    )
+    from metapeer.pooling.displays_pairs import (
+        agreement_plot,
+        before_after_plot,
+    )
+    from metapeer.pooling.displays_tau import (
+        tau_posterior_plot,
+    )
     from metapeer.pooling.empirical_priors import (
         rhodes,
         turner,
@@ -373,6 +389,20 @@ if TYPE_CHECKING:
         read_metapsy,
     )
     from metapeer.records.overrides import apply_overrides
+    from metapeer.reporting.findings_models import (
+        summary_of_findings,
+    )
+    from metapeer.reporting.findings_results import (
+        DomainRating,
+        OutcomeFindings,
+        SummaryOfFindings,
+    )
+    from metapeer.reporting.report_door import (
+        report,
+    )
+    from metapeer.reporting.report_result import (
+        Report,
+    )
     from metapeer.reproduction.ledger import Ledger
     from metapeer.reproduction.run import reproduce
     from metapeer.reproduction.transcribe import check_transcription, write_transcription_template
@@ -394,6 +424,12 @@ if TYPE_CHECKING:
     from metapeer.sensitivity.asymmetry_results import (
         AsymmetryTestResult,
     )
+    from metapeer.sensitivity.bias_summary_models import (
+        bias_summary,
+    )
+    from metapeer.sensitivity.bias_summary_results import (
+        BiasSummary,
+    )
     from metapeer.sensitivity.copas_models import (
         copas_model,
     )
@@ -405,6 +441,11 @@ if TYPE_CHECKING:
     )
     from metapeer.sensitivity.deletion_results import (
         LeaveOneOutResult,
+    )
+    from metapeer.sensitivity.displays_effects import (
+        drapery_plot,
+        galbraith_plot,
+        rainforest_plot,
     )
     from metapeer.sensitivity.excess_significance_results import (
         ExcessSignificanceResult,
@@ -549,6 +590,7 @@ _HOMES = {
     "BatchResult": "pooling.batch_results",
     "BayesianMetaAnalysisResult": "pooling.bayes_models",
     "BetaBinomialResult": "pooling.count_results",
+    "BiasSummary": "sensitivity.bias_summary_results",
     "BlupResult": "sensitivity.influence_predictions",
     "ChoiceError": "errors",
     "ClassContrast": "pooling.outcome_classes_results",
@@ -565,6 +607,7 @@ _HOMES = {
     "DataWarning": "errors",
     "DependenceDescription": "pooling.dependence_description",
     "Difference": "living.verifying_compare",
+    "DomainRating": "reporting.findings_results",
     "Draw": "sensitivity.simulation_draws",
     "ExceedanceResult": "pooling.exceedance_results",
     "ExcessSignificanceResult": "sensitivity.excess_significance_results",
@@ -598,6 +641,7 @@ _HOMES = {
     "NeededSize": "living.preview_results",
     "OutcomeChange": "living.update_outcome",
     "OutcomeClassContrast": "pooling.outcome_classes_results",
+    "OutcomeFindings": "reporting.findings_results",
     "OutcomesResult": "pooling.outcomes",
     "OutliersResult": "sensitivity.influence_results",
     "PCurveResult": "sensitivity.p_curve_results",
@@ -615,6 +659,7 @@ _HOMES = {
     "PublishedAudit": "auditing.published_results",
     "RecoveredCounts": "effects.counts",
     "Release": "living.releasing",
+    "Report": "reporting.report_result",
     "ReportingBiasResult": "sensitivity.reporting_bias_results",
     "RequiredInformation": "living.sequential_information",
     "Review": "records.catalog",
@@ -630,6 +675,7 @@ _HOMES = {
     "SimulationResult": "sensitivity.simulation_results",
     "SkewnessTest": "effects.moments",
     "SubgroupAnalysisResult": "pooling.subgroups",
+    "SummaryOfFindings": "reporting.findings_results",
     "TrialPowerResult": "sensitivity.power_trials",
     "TrimFillResult": "sensitivity.trim_fill_results",
     "TwoByTwo": "effects.counts",
@@ -642,6 +688,7 @@ _HOMES = {
     "adjust_over_icc": "effects.designs",
     "adjust_p_values": "pooling.multiplicity",
     "adjust_unit_of_analysis": "effects.designs",
+    "agreement_plot": "pooling.displays_pairs",
     "apply_overrides": "records.overrides",
     "ask_trial": "living.asking",
     "audit": "auditing.extraction",
@@ -649,8 +696,10 @@ _HOMES = {
     "average_within_trial": "pooling.dependent",
     "back_transform": "pooling.counts",
     "bayesian_meta_analysis": "pooling.bayes_models",
+    "before_after_plot": "pooling.displays_pairs",
     "begg_test": "sensitivity.asymmetry_models",
     "beta_binomial_meta_analysis": "pooling.beta_binomial_models",
+    "bias_summary": "sensitivity.bias_summary_models",
     "blup": "sensitivity.influence_predictions",
     "bubble_plot": "plots.bubble",
     "check_transcription": "reproduction.transcribe",
@@ -685,6 +734,7 @@ _HOMES = {
     "design_effect": "effects.unit_of_analysis",
     "detectable_effect": "sensitivity.power_searches",
     "diff": "living.update_run",
+    "drapery_plot": "sensitivity.displays_effects",
     "effect_from_interval": "effects.intervals",
     "effect_from_p": "effects.intervals",
     "effect_size": "effects.table",
@@ -698,6 +748,7 @@ _HOMES = {
     "flow_plot": "plots.prisma",
     "forest_plot": "plots.forest",
     "funnel_plot": "sensitivity.asymmetry_funnel",
+    "galbraith_plot": "sensitivity.displays_effects",
     "glmm_meta_analysis": "pooling.glmm_models",
     "gosh": "sensitivity.gosh_models",
     "half_cauchy": "pooling.priors",
@@ -709,6 +760,7 @@ _HOMES = {
     "identify": "auditing.identify_analyses",
     "influence": "sensitivity.influence_models",
     "init_review": "living.folder",
+    "labbe_plot": "pooling.displays_counts",
     "law_of_iterated_logarithm": "living.sequential_models",
     "leave_one_out": "sensitivity.deletion_models",
     "limit_meta_analysis": "sensitivity.limit_models",
@@ -737,6 +789,7 @@ _HOMES = {
     "multiverse_test": "sensitivity.multiverse_null",
     "needed_trial_size": "living.preview",
     "normal": "pooling.priors",
+    "orchard_plot": "pooling.displays_groups",
     "outcome_reporting_bias": "sensitivity.reporting_bias_results",
     "outliers": "sensitivity.influence_models",
     "p_curve": "sensitivity.p_curve_results",
@@ -759,6 +812,7 @@ _HOMES = {
     "prisma_flow": "living.prisma",
     "profile_plot": "plots.profile",
     "publication_bias_sensitivity": "sensitivity.worst_case_results",
+    "rainforest_plot": "sensitivity.displays_effects",
     "raw_sd_from_change": "effects.change",
     "read_extraction": "records.interchange.door",
     "read_form": "living.form",
@@ -766,9 +820,11 @@ _HOMES = {
     "read_outcomes": "records.csvfile",
     "recover_counts": "effects.counts",
     "release": "living.releasing",
+    "report": "reporting.report_door",
     "reproduce": "reproduction.run",
     "required_information_size": "living.sequential_information",
     "rhodes": "pooling.empirical_priors",
+    "risk_of_bias_plot": "pooling.displays_bias",
     "robust_variance_estimation": "pooling.robust_rve",
     "rounding_range": "auditing.rounding_inputs",
     "sampling_covariance": "pooling.dependence",
@@ -794,12 +850,14 @@ _HOMES = {
     "smd_from_p": "effects.statistics",
     "smd_from_point_biserial": "effects.statistics",
     "smd_from_t": "effects.statistics",
-    "specification_curve": "plots.specification_curve",
+    "specification_curve_plot": "plots.specification_curve",
     "standardised_mean_change": "effects.change",
     "studies_needed": "sensitivity.power_searches",
     "subgroup_analysis": "pooling.subgroups",
+    "summary_of_findings": "reporting.findings_models",
     "t_from_p": "effects.statistics",
     "t_from_smd": "effects.statistics",
+    "tau_posterior_plot": "pooling.displays_tau",
     "thompson_test": "sensitivity.asymmetry_models",
     "trial_power": "sensitivity.power_trials",
     "trial_sequential_analysis": "living.sequential_trials",
@@ -827,6 +885,7 @@ __all__ = [
     "BatchResult",
     "BayesianMetaAnalysisResult",
     "BetaBinomialResult",
+    "BiasSummary",
     "BlupResult",
     "ChoiceError",
     "ClassContrast",
@@ -843,6 +902,7 @@ __all__ = [
     "DataWarning",
     "DependenceDescription",
     "Difference",
+    "DomainRating",
     "Draw",
     "ExceedanceResult",
     "ExcessSignificanceResult",
@@ -876,6 +936,7 @@ __all__ = [
     "NeededSize",
     "OutcomeChange",
     "OutcomeClassContrast",
+    "OutcomeFindings",
     "OutcomesResult",
     "OutliersResult",
     "PCurveResult",
@@ -893,6 +954,7 @@ __all__ = [
     "PublishedAudit",
     "RecoveredCounts",
     "Release",
+    "Report",
     "ReportingBiasResult",
     "RequiredInformation",
     "Review",
@@ -908,6 +970,7 @@ __all__ = [
     "SimulationResult",
     "SkewnessTest",
     "SubgroupAnalysisResult",
+    "SummaryOfFindings",
     "TrialPowerResult",
     "TrimFillResult",
     "TwoByTwo",
@@ -921,6 +984,7 @@ __all__ = [
     "adjust_over_icc",
     "adjust_p_values",
     "adjust_unit_of_analysis",
+    "agreement_plot",
     "apply_overrides",
     "ask_trial",
     "audit",
@@ -928,8 +992,10 @@ __all__ = [
     "average_within_trial",
     "back_transform",
     "bayesian_meta_analysis",
+    "before_after_plot",
     "begg_test",
     "beta_binomial_meta_analysis",
+    "bias_summary",
     "blup",
     "bubble_plot",
     "check_transcription",
@@ -964,6 +1030,7 @@ __all__ = [
     "design_effect",
     "detectable_effect",
     "diff",
+    "drapery_plot",
     "effect_from_interval",
     "effect_from_p",
     "effect_size",
@@ -977,6 +1044,7 @@ __all__ = [
     "flow_plot",
     "forest_plot",
     "funnel_plot",
+    "galbraith_plot",
     "glmm_meta_analysis",
     "gosh",
     "half_cauchy",
@@ -988,6 +1056,7 @@ __all__ = [
     "identify",
     "influence",
     "init_review",
+    "labbe_plot",
     "law_of_iterated_logarithm",
     "leave_one_out",
     "limit_meta_analysis",
@@ -1016,6 +1085,7 @@ __all__ = [
     "multiverse_test",
     "needed_trial_size",
     "normal",
+    "orchard_plot",
     "outcome_reporting_bias",
     "outliers",
     "p_curve",
@@ -1038,6 +1108,7 @@ __all__ = [
     "prisma_flow",
     "profile_plot",
     "publication_bias_sensitivity",
+    "rainforest_plot",
     "raw_sd_from_change",
     "read_extraction",
     "read_form",
@@ -1045,9 +1116,11 @@ __all__ = [
     "read_outcomes",
     "recover_counts",
     "release",
+    "report",
     "reproduce",
     "required_information_size",
     "rhodes",
+    "risk_of_bias_plot",
     "robust_variance_estimation",
     "rounding_range",
     "sampling_covariance",
@@ -1073,12 +1146,14 @@ __all__ = [
     "smd_from_p",
     "smd_from_point_biserial",
     "smd_from_t",
-    "specification_curve",
+    "specification_curve_plot",
     "standardised_mean_change",
     "studies_needed",
     "subgroup_analysis",
+    "summary_of_findings",
     "t_from_p",
     "t_from_smd",
+    "tau_posterior_plot",
     "thompson_test",
     "trial_power",
     "trial_sequential_analysis",

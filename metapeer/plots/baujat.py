@@ -172,7 +172,16 @@ def _name(panel: Axes, x: FloatArray, y: FloatArray, labels: Sequence[str], scal
                 place = (across[i] + (5 if side == "left" else -5)) / scale[0]
                 panel.add_artist(
                     PlainText(
-                        place, y[i], labels[i], size=SMALL, color=INK, ha=side, va="center", transform=panel.transData
+                        place,
+                        y[i],
+                        labels[i],
+                        size=SMALL,
+                        color=INK,
+                        ha=side,
+                        va="center",
+                        transform=panel.transData,
+                        # A name may reach a little beyond the panel, and half a name is another study's.
+                        clip_on=False,
                     )
                 )
                 break

@@ -15,14 +15,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metapeer.errors import ChoiceError
+from metapeer.errors import ChoiceError, check_choice
 from metapeer.formatting import format_level
 from metapeer.plots.cells import clean_text, true_minus
-from metapeer.plots.forest_columns import HEADER_LIMIT, Header
+from metapeer.plots.forest_columns import HEADER_LIMIT, Header, named_column
 from metapeer.plots.forest_layout import Words, lay_out_across, lay_out_down
+from metapeer.plots.forest_look import LAYOUTS, Look
 from metapeer.plots.forest_painter import Painter
-from metapeer.plots.forest_rows import read_rows
+from metapeer.plots.forest_rows import Row, read_rows
 from metapeer.plots.forest_scale import is_finite, read_scale
+from metapeer.plots.judgements import TOOLS, Tool
+from metapeer.plots.panel_reading import Width, describe, inches
 from metapeer.plots.style import SIZE, root_figure
 from metapeer.plots.text import text_width
 
@@ -43,7 +46,10 @@ def forest_plot(
     level: float = 0.95,
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float | None = None,
+    width: Width | None = None,
+    layout: str = "metapeer",
+    judgements: Mapping[str, str] | None = None,
+    tool: Tool = "RoB 2",
     ax: Axes | None = None,
     x_limits: tuple[float, float] | None = None,
     ticks: Sequence[float] | None = None,
@@ -65,12 +71,14 @@ def forest_plot(
         wanted `weight` (percent), `exclusion_reason` (why a study has no estimate) and any columns to print.
         `kind` is ``"heading"``, ``"study"``, ``"summary"`` (a diamond, its label in bold), ``"pooled"`` (a diamond in
         a list of several), ``"prediction"`` (a bar from `ci_low` to `ci_high`; its `estimate` is not used), ``"text"``
-        (small type) or ``"blank"``. Behind a diamond, `pi_low` and `pi_high` draw a thin line: a prediction interval.
+        (small type) or ``"blank"``. A column `indent` (True or False) says which studies and pooled results are
+        indented; without it, those under a heading are. Behind a diamond, `pi_low` and `pi_high` draw a thin line: a
+        prediction interval.
     left, right : mapping of column to header, optional
         Columns to print beside the panel. A header is a text, or a pair such as ``("Peer support", "n")`` whose
         first text spans its neighbours with the same one. ``"effect"`` (estimate and interval) and ``"weight"`` are
         made from the numbers, unless the table brings a column `effect`. ``"label"`` in `left` renames the first
-        column. `right` is by default the effect and, where there are weights, the weight.
+        column. Where neither names effect or weight, and `right` is left out, they stand where `layout` has them.
     axis_label : str
         Name of the effect measure, such as ``"Risk ratio"``.
     log_scale : bool, default False
@@ -90,8 +98,15 @@ def forest_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width : float, optional
-        Of the figure, in inches; by default the sum of its columns and a panel of 2.8 inches.
+    width : float or str, optional
+        Of the figure, in inches, or ``"single"`` (90 mm), ``"double"`` (190 mm) or a text such as ``"120 mm"``; by
+        default the sum of its columns and a panel of 2.8 inches.
+    layout : {"metapeer", "revman", "jama", "bmj"}
+        In whose manner effects, weights and colours are: the house's own, or like Review Manager, JAMA or The BMJ.
+    judgements : mapping of str to str, optional
+        Columns of judgements of risk of bias with their heads: signs in discs at the far right. A note tells the signs.
+    tool : {"RoB 2", "ROBINS-I", "RoB 1"}
+        Whose levels the judgements are.
     ax : Axes, optional
         Where to draw, within its box as it is now; by default a new Figure of the right size, unknown to pyplot.
     x_limits : tuple of float, optional
@@ -129,23 +144,35 @@ def forest_plot(
     True
     """
     remarks = (notes,) if isinstance(notes, str) else tuple(notes)
-    _check_options(favours, digits, level, width, ax)
+    _check_options(favours, digits, level, ax)
+    look = LAYOUTS[check_choice("layout", layout, LAYOUTS)]
+    check_choice("tool", tool, TOOLS)
+    if width is not None and ax is not None:
+        raise ChoiceError("width has no effect with ax: the Axes have their width already")
+    room, height = _room(ax, None if width is None else inches(width))
     left, right = _read_headers("left", left or {}), None if right is None else _read_headers("right", right)
-    rows = read_rows(table, [*left, *(["effect"] if right is None else right)], log_scale=log_scale)
+    signs = _read_headers("judgements", judgements or {})
+    rows = read_rows(
+        table,
+        [*left, *(["effect"] if right is None else right)],
+        log_scale=log_scale,
+        judgements=[*signs],
+        tool=tool,
+    )
     scale = read_scale(rows, log_scale, null_value, reference, x_limits, ticks)
     if right is None:
         short = clean_text(axis_label) if text_width(clean_text(axis_label), SIZE) < HEADER_LIMIT else ""
-        right = {"effect": f"{short or 'Effect'} ({format_level(level)} CI)"}
-        if any(math.isfinite(row.weight) for row in rows):
-            right["weight"] = "Weight"
+        left, right = _usual(look, left, rows, short or "Effect", format_level(level))
+    right |= {column: ("Risk of bias", head) if isinstance(head, str) else head for column, head in signs.items()}
+    if signs:
+        remarks = (_sign_words(rows, tool), *remarks)
     words = Words(
         title=clean_text(title),
         axis_label=clean_text(axis_label),
         favours=(clean_text(favours[0]), clean_text(favours[1])) if favours else None,
         notes=tuple(true_minus(clean_text(note)) for note in remarks if clean_text(note)),
     )
-    room, height = _room(ax, width)
-    sheet = lay_out_across(rows, left, right, scale, words, digits, room)
+    sheet = lay_out_across(rows, left, right, scale, words, digits, room, look)
     shrink = min(1.0, room / sheet.width)
     if math.isfinite(room):
         sheet = sheet.widened(room / shrink)
@@ -159,23 +186,49 @@ def forest_plot(
         ax = figure.add_axes((0, 0, 1, 1))
         ax.patch.set_visible(False)
         height = depths.depth * shrink
-    Painter(ax, sheet, scale, depths, shrink).paint(rows, height / shrink)
-    return root_figure(ax)
+    Painter(ax, sheet, scale, depths, shrink, look).paint(rows, height / shrink)
+    figure = root_figure(ax)
+    return figure if ax is not figure.axes[0] else describe(figure, _told(rows, words, log_scale, digits))
 
 
-def _check_options(
-    favours: tuple[str, str] | None, digits: int, level: float, width: float | None, ax: Axes | None
-) -> None:
+def _usual(
+    look: Look, left: dict[str, Header], rows: Sequence[Row], measure: str, level: str
+) -> tuple[dict[str, Header], dict[str, Header]]:
+    """Put effect and weight where the layout has them, unless the caller has placed them already."""
+    heads: dict[str, Header] = {"effect": look.heads[0].format(measure=measure, level=level)}
+    if any(math.isfinite(row.weight) for row in rows):
+        heads["weight"] = look.heads[1]
+    free = {name: head for name, head in heads.items() if name not in left}
+    return (
+        {**left, **{name: free[name] for name in look.left if name in free}},
+        {name: free[name] for name in look.right if name in free},
+    )
+
+
+def _sign_words(rows: Sequence[Row], tool: Tool) -> str:
+    """Say what each sign that occurs stands for."""
+    used = {level.sign for row in rows for level in row.signs.values() if level is not None}
+    return "; ".join(f"{level.sign} {level.name.lower()}" for level in TOOLS[tool] if level.sign in used) + "."
+
+
+def _told(rows: Sequence[Row], words: Words, log: bool, digits: int) -> str:
+    """Say in words what the plot shows."""
+    studies = sum(row.kind == "study" for row in rows)
+    text = f"{words.title}. " if words.title else ""
+    text += f"Forest plot of {studies} {'study' if studies == 1 else 'studies'}" if studies else "Forest plot"
+    pooled = [row for row in rows if row.kind == "summary" and row.estimable]
+    column = named_column(pooled, "effect", "", log=log, digits=digits)
+    told = [f"{row.label}: {' '.join(''.join(cell).split())}" for row, cell in zip(pooled, column.cells, strict=True)]
+    return text + (f"; {words.axis_label}" if words.axis_label else "") + ". " + "; ".join(told)
+
+
+def _check_options(favours: tuple[str, str] | None, digits: int, level: float, ax: Axes | None) -> None:
     if favours is not None and not (isinstance(favours, tuple | list) and len(favours) == 2):
         raise ChoiceError(f"favours must be two texts, for the left and the right of no effect, not {favours!r}")
     if isinstance(digits, bool) or not isinstance(digits, int | np.integer) or not 0 <= int(digits) <= 10:
         raise ChoiceError(f"digits must be a whole number from 0 to 10, not {digits!r}")
     if not (is_finite(level) and 0 < float(level) < 1):
         raise ChoiceError(f"level must lie between 0 and 1, not {level!r}")
-    if width is not None and not (is_finite(width) and 1 <= float(width) <= 200):
-        raise ChoiceError(f"width must be a number of inches from 1 to 200, not {width!r}")
-    if width is not None and ax is not None:
-        raise ChoiceError("width has no effect with ax: the Axes have their width already")
     if ax is not None and not (isinstance(ax, Axes) and ax.name == "rectilinear"):
         raise ChoiceError("ax must be plain matplotlib Axes")
 

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from metapeer.plots.cells import align_numbers, clean_text, is_plain_number, looks_numeric, number_text
+from metapeer.plots.forest_look import LAYOUTS, Look
 from metapeer.plots.forest_rows import DRAWN, FARTHEST_LOG, Row
+from metapeer.plots.judgements import Judgement
 from metapeer.plots.style import LINE, SIZE
 from metapeer.plots.text import text_width, wrap_text
 
@@ -13,6 +15,7 @@ __all__ = [
     "GAP",
     "HEADER_LIMIT",
     "INDENT",
+    "SIGN",
     "Column",
     "Header",
     "groups_of",
@@ -27,6 +30,7 @@ Header = str | tuple[str, str]
 
 # In points, before any shrinking.
 GAP, INDENT = 13.0, 9.0
+SIGN, SIGN_GAP = 10.0, 4.0
 CELL_LIMIT, HEADER_LIMIT = 150.0, 95.0
 
 
@@ -46,6 +50,8 @@ class Column:
         Whether the lines end in line, as numbers do.
     width, edge : float
         Its width and where its left end is, in points from the left of the sheet.
+    signs : list of Judgement or None
+        What is drawn in each row instead of a cell; empty for a column of text.
     """
 
     group: str
@@ -54,9 +60,17 @@ class Column:
     to_right: bool
     width: float
     edge: float = 0.0
+    signs: list[Judgement | None] = field(default_factory=list)
+
+    @property
+    def gap(self) -> float:
+        """Points between it and its neighbour on the left."""
+        return SIGN_GAP if self.signs else GAP
 
 
-def named_column(rows: Sequence[Row], name: str, header: Header, *, log: bool, digits: int) -> Column:
+def named_column(
+    rows: Sequence[Row], name: str, header: Header, *, log: bool, digits: int, look: Look = LAYOUTS["metapeer"]
+) -> Column:
     """Make the column of a name: from the numbers, or of what the table brings.
 
     Parameters
@@ -64,39 +78,46 @@ def named_column(rows: Sequence[Row], name: str, header: Header, *, log: bool, d
     rows : sequence of Row
         Of the plot.
     name : str
-        ``"effect"``, ``"weight"``, or a column of the table.
+        ``"effect"``, ``"weight"``, a column of the table, or one of judgements.
     header : str or pair of str
         As `forest_plot` takes it.
     log : bool
         Whether the estimates are logarithms.
     digits : int
         Decimals of the effects.
+    look : Look
+        How intervals and weights are written.
 
     Returns
     -------
     Column
         Measured, without a place.
     """
+    if any(name in row.signs for row in rows):
+        found = _measured([""] * len(rows), header)
+        return replace(found, width=max(SIGN, found.width), signs=[row.signs.get(name) for row in rows])
     if name == "weight":
+        sign = "%" if look.percent else ""
         return _measured(
-            [f"{number_text(row.weight, 1)}%" if math.isfinite(row.weight) else "" for row in rows], header
+            [f"{number_text(row.weight, 1)}{sign}" if math.isfinite(row.weight) else "" for row in rows], header
         )
     if name != "effect":
         return _measured([row.cells[name] for row in rows], header)
     if any("effect" in row.cells for row in rows):
         cells = [row.cells["effect"] for row in rows]
     else:
-        cells = [_effect_cell(row, log, digits) for row in rows]
+        cells = [_effect_cell(row, log, digits, look) for row in rows]
     filled = [row.reason if row.silent and not cell else cell for row, cell in zip(rows, cells, strict=True)]
     return _measured(filled, header, intervals=True)
 
 
-def _effect_cell(row: Row, log: bool, digits: int) -> str:
+def _effect_cell(row: Row, log: bool, digits: int, look: Look) -> str:
     """Write "0.19 (0.11 to 0.27)"; a prediction has an interval alone."""
     if row.kind not in DRAWN or row.silent:
         return ""
     estimate, low, high = (number_text(_printed(v, log), digits) for v in (row.estimate, row.low, row.high))
-    return f"({low} to {high})" if row.kind == "prediction" else f"{estimate} ({low} to {high})"
+    interval = look.interval(low, high)
+    return interval if row.kind == "prediction" else f"{estimate} {interval}"
 
 
 def _printed(value: float, log: bool) -> float:
@@ -206,7 +227,7 @@ def stretched(columns: Sequence[Column]) -> list[Column]:
     """
     wide = list(columns)
     for group, first, last in groups_of(wide):
-        have = sum(c.width for c in wide[first : last + 1]) + GAP * (last - first)
+        have = sum(c.width for c in wide[first : last + 1]) + sum(c.gap for c in wide[first + 1 : last + 1])
         lack = max(text_width(line, SIZE, True) for line in header_lines(group)) - have
         if lack > 0:
             share = lack / (last - first + 1)

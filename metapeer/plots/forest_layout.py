@@ -13,6 +13,7 @@ from metapeer.plots.forest_columns import (
     named_column,
     stretched,
 )
+from metapeer.plots.forest_look import LAYOUTS, Look
 from metapeer.plots.forest_rows import Row
 from metapeer.plots.forest_scale import Scale
 from metapeer.plots.style import LINE, SIZE, SMALL, SMALL_LINE, TITLE, TITLE_LINE
@@ -146,6 +147,7 @@ def lay_out_across(
     words: Words,
     digits: int,
     room: float,
+    look: Look = LAYOUTS["metapeer"],
 ) -> Sheet:
     """Place the columns beside a panel of its usual width, or of its least where room is limited.
 
@@ -163,6 +165,8 @@ def lay_out_across(
         Decimals of the effects.
     room : float
         In points; infinite where the figure may grow.
+    look : Look
+        The manner.
 
     Returns
     -------
@@ -172,7 +176,7 @@ def lay_out_across(
     sides = [
         stretched(
             [
-                named_column(rows, name, header, log=scale.log, digits=digits)
+                named_column(rows, name, header, log=scale.log, digits=digits, look=look)
                 for name, header in side.items()
                 if name != "label"
             ]
@@ -195,8 +199,8 @@ def _place(
     columns = [replace(first, edge=MARGIN)]
     at = MARGIN + first.width
     for column in sides[0]:
-        columns.append(replace(column, edge=at + GAP))
-        at += GAP + column.width
+        columns.append(replace(column, edge=at + column.gap))
+        at += column.gap + column.width
     running = (text_width(row.label, SIZE if row.kind == "heading" else SMALL, row.bold) for row in rows if row.spans)
     text_room = max(at - MARGIN, min(TEXT_ROW, max(running, default=0.0)))
     start = MARGIN + text_room + PANEL_GAP
@@ -207,9 +211,10 @@ def _place(
         needs = [_arrow_room() + max(text_width(line, SIZE) for line in lines) for lines in favours.sides]
     start += max(0.0, MARGIN + needs[0] - start - null)
     at = start + panel + PANEL_GAP - GAP
-    for column in sides[1]:
-        columns.append(replace(column, edge=at + GAP))
-        at += GAP + column.width
+    for i, column in enumerate(sides[1]):
+        gap = column.gap if i and sides[1][i - 1].signs else GAP
+        columns.append(replace(column, edge=at + gap))
+        at += gap + column.width
     width = max(at, start + null + needs[1]) + MARGIN
     return Sheet(columns=columns, text_width=text_room, start=start, end=start + panel, width=width)
 

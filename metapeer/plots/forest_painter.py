@@ -5,24 +5,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.patches import Polygon
+from matplotlib.patches import Ellipse, Polygon
 from matplotlib.transforms import blended_transform_factory
 
-from metapeer.plots.forest_columns import INDENT, groups_of, header_height, header_lines
+from metapeer.plots.forest_columns import INDENT, SIGN, groups_of, header_height, header_lines
 from metapeer.plots.forest_layout import HEAD_GAP, MARGIN, WORD_GAP, Depths, Favours, Sheet
+from metapeer.plots.forest_look import LAYOUTS, Look
 from metapeer.plots.forest_rows import DRAWN, Row
 from metapeer.plots.forest_scale import Scale
+from metapeer.plots.judgements import Judgement
 from metapeer.plots.style import (
     INK,
     LINE,
-    POOLED,
     PREDICTED,
     QUIET,
     RULE,
     SIZE,
     SMALL,
     SMALL_LINE,
-    STUDY,
     TITLE,
     TITLE_LINE,
 )
@@ -47,9 +47,14 @@ class Painter:
         The layout.
     shrink : float
         Turns the layout's points into real ones.
+    look : Look
+        The manner.
     """
 
-    def __init__(self, ax: Axes, sheet: Sheet, scale: Scale, depths: Depths, shrink: float) -> None:
+    def __init__(
+        self, ax: Axes, sheet: Sheet, scale: Scale, depths: Depths, shrink: float, look: Look = LAYOUTS["metapeer"]
+    ) -> None:
+        self.look = look
         self.ax, self.sheet, self.scale, self.depths, self.shrink = ax, sheet, scale, depths, shrink
         self.unit = (scale.high - scale.low) / (sheet.end - sheet.start)
         self.beside = blended_transform_factory(ax.transAxes, ax.transData)
@@ -147,6 +152,8 @@ class Painter:
         for column in columns:
             top = depths.body - HEAD_GAP - LINE * len(column.header)
             x, side = (column.edge + column.width, "right") if column.to_right else (column.edge, "left")
+            if column.signs:
+                x, side = column.edge + column.width / 2, "center"
             self.block(x, top, column.header, LINE, bold=True, ha=side)
         self.rule(MARGIN, self.sheet.width - MARGIN, depths.body - 3, 0.8)
 
@@ -155,7 +162,7 @@ class Painter:
         scale, depth = self.scale, (self.depths.body, self.depths.axis)
         for value, colour, style, name in (
             (scale.null, INK, "-", "_null"),
-            (scale.reference, POOLED, (0, (3, 2.5)), "_reference"),
+            (scale.reference if self.look.reference else None, self.look.diamond, (0, (3, 2.5)), "_reference"),
         ):
             if value is not None and scale.low <= value <= scale.high:
                 look: dict[str, Any] = {
@@ -179,9 +186,23 @@ class Painter:
         self.block(x, middle - len(lines) * step / 2, lines, step, **look)
         for column in columns:
             x, side = (column.edge + column.width, "right") if column.to_right else (column.edge, "left")
+            if column.signs:
+                self.sign(column.edge + column.width / 2, middle, column.signs[i])
+                continue
             lines = column.cells[i]
             colour = QUIET if row.silent else INK
             self.block(x, middle - len(lines) * LINE / 2, lines, LINE, ha=side, color=colour)
+
+    def sign(self, x: float, middle: float, level: Judgement | None) -> None:
+        """Draw a judgement: a disc with its sign; nothing where nothing was judged."""
+        if level is None:
+            return
+        disc = Ellipse(
+            (x / self.sheet.width, middle), SIGN / self.sheet.width, SIGN, facecolor=level.face, edgecolor=QUIET,
+            linewidth=0.5 * self.shrink, transform=self.beside, zorder=2, label="_sign",
+        )  # fmt: skip
+        self.ax.add_artist(disc)
+        self.text(x, middle, level.sign, bold=True, color=level.ink, ha="center")
 
     def squares(self, rows: Sequence[Row]) -> None:
         """Draw all squares, their areas as the weights; hollow where others have a weight and this one has none."""
@@ -208,7 +229,7 @@ class Painter:
                 [y for _, y in group],
                 s=[(side * self.shrink) ** 2 for side in sides],
                 marker="s",
-                facecolors="white" if hollow else STUDY,
+                facecolors="white" if hollow else self.look.square,
                 edgecolors=INK if hollow else "none",
                 linewidths=0.7 * self.shrink if hollow else 0,
                 zorder=2,
@@ -264,24 +285,26 @@ class Painter:
                 "marker": "D",
                 "ms": 5 * self.shrink,
                 "mfc": "white",
-                "mec": POOLED,
+                "mec": self.look.diamond,
                 "mew": self.shrink,
             }
             if scale.low <= row.estimate <= scale.high:
                 self.ax.plot([row.estimate], [y], ls="", zorder=3, label="_summary", **look)
             else:
-                self.stroke(row.estimate, row.estimate, y, POOLED, 0.9)
+                self.stroke(row.estimate, row.estimate, y, self.look.diamond, 0.9)
             return
         if row.high < scale.low or row.low > scale.high:
-            self.stroke(row.low, row.high, y, POOLED, 0.9)
+            self.stroke(row.low, row.high, y, self.look.diamond, 0.9)
             return
         ends = (max(row.low, scale.low), min(row.high, scale.high))
         at = sorted({ends[0], min(max(row.estimate, ends[0]), ends[1]), ends[1]})
         upper = [(x, y - DIAMOND * _diamond_height(x, row)) for x in at]
         lower = [(x, 2 * y - depth) for x, depth in reversed(upper) if depth != y]
-        self.polygon(upper + lower, POOLED, "_diamond")
+        self.polygon(upper + lower, self.look.diamond, "_diamond")
         if row.low < scale.low or row.high > scale.high:
-            self.stroke(row.low, row.high, y, POOLED, 0.9, head="white")  # else lost in a diamond thicker than it
+            self.stroke(
+                row.low, row.high, y, self.look.diamond, 0.9, head="white"
+            )  # else lost in a diamond thicker than it
 
     def bar(self, row: Row, y: float) -> None:
         """Draw a prediction interval: a thick line with end caps, or arrowheads where it is cut."""

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from metapeer.errors import DataError, Fault
+from metapeer.errors import ChoiceError, DataError, Fault
 from metapeer.plots.cells import clean_text, true_minus
+from metapeer.plots.judgements import Judgement, read_judgement
 
 __all__ = ["DRAWN", "FARTHEST", "FARTHEST_LOG", "Row", "read_rows"]
 
@@ -40,9 +41,11 @@ class Row:
     reason : str
         Why there is no estimate, if there is none.
     indented : bool
-        Whether it is a study or a pooled result under a heading.
+        Whether it is a study or a pooled result under a heading, or the table's column `indent` says so.
     cells : mapping of column to str
         What the table brings to be printed.
+    signs : mapping of column to Judgement or None
+        Judgements of risk of bias.
     """
 
     kind: Kind
@@ -55,6 +58,7 @@ class Row:
     reason: str
     indented: bool
     cells: Mapping[str, str]
+    signs: Mapping[str, Judgement | None] = field(default_factory=dict)
 
     @property
     def estimable(self) -> bool:
@@ -79,7 +83,14 @@ class Row:
         return self.kind in ("heading", "summary")
 
 
-def read_rows(table: pd.DataFrame, shown: Sequence[str], *, log_scale: bool) -> list[Row]:
+def read_rows(
+    table: pd.DataFrame,
+    shown: Sequence[str],
+    *,
+    log_scale: bool,
+    judgements: Sequence[str] = (),
+    tool: str = "RoB 2",
+) -> list[Row]:
     """Check every cell that will be drawn, and say all that is wrong at once.
 
     Parameters
@@ -90,6 +101,10 @@ def read_rows(table: pd.DataFrame, shown: Sequence[str], *, log_scale: bool) -> 
         Columns to be printed; `label`, `effect` and `weight` need not be in the table.
     log_scale : bool
         Whether estimates are logarithms.
+    judgements : sequence of str
+        Columns of judgements of risk of bias.
+    tool : str, default "RoB 2"
+        Whose levels these are.
 
     Returns
     -------
@@ -105,11 +120,14 @@ def read_rows(table: pd.DataFrame, shown: Sequence[str], *, log_scale: bool) -> 
     if not isinstance(table, pd.DataFrame):
         raise DataError(source, [f"is a {type(table).__name__}; a pandas DataFrame would do"])
     made = {"effect", "weight", "label"}
-    needed = [*dict.fromkeys(["kind", "label", *NUMBERS[:3], *(name for name in shown if name not in made)])]
+    wanted = [*(name for name in shown if name not in made), *judgements]
+    needed = [*dict.fromkeys(["kind", "label", *NUMBERS[:3], *wanted])]
     if table.columns.nlevels > 1:
         raise DataError(source, ["has several levels of column names; one would do"])
     faults = [Fault(column=str(name), message="is missing") for name in needed if name not in table.columns]
-    used = [name for name in dict.fromkeys([*needed, *made, *AROUND, "exclusion_reason"]) if name in table.columns]
+    used = [
+        name for name in dict.fromkeys([*needed, *made, *AROUND, "exclusion_reason", "indent"]) if name in table.columns
+    ]
     faults += [
         Fault(column=str(name), message="occurs more than once") for name in used if list(table.columns).count(name) > 1
     ]
@@ -122,11 +140,14 @@ def read_rows(table: pd.DataFrame, shown: Sequence[str], *, log_scale: bool) -> 
     rows: list[Row] = []
     beneath = False
     for i in range(len(table)):
-        row, found = _read_row({name: values[i] for name, values in columns.items()}, printed, beneath, log_scale)
+        cells = {name: values[i] for name, values in columns.items()}
+        row, found = _read_row(cells, printed, beneath, log_scale)
         where = f"row {i + 1}" + (f" ({row.label})" if row and row.label else "")
         faults += [replace(fault, row=where) for fault in found]
         if row:
-            rows.append(row)
+            signs, unknown = _signs({name: cells[name] for name in judgements}, tool)
+            faults += [replace(fault, row=where) for fault in unknown]
+            rows.append(replace(row, signs=signs))
             beneath = beneath or row.kind == "heading"
     if faults:
         raise DataError(source, faults)
@@ -161,12 +182,28 @@ def _read_row(
         weight=numbers["weight"],
         outer=(numbers["pi_low"], numbers["pi_high"]),
         reason=clean_text(cells.get("exclusion_reason")) or "Not estimable",
-        indented=beneath and kind in ("study", "pooled"),
+        indented=kind in ("study", "pooled") and _indented(cells.get("indent"), beneath),
         cells={name: _cell_text(cells[name]) for name in printed},
     )
     if kind in ("text", "blank") and any(row.cells.values()):
         faults.append(Fault(message=f"a {kind} row takes no cells; leave {', '.join(row.cells)} empty"))
     return row, faults or list(_impossible(row, FARTHEST_LOG if log_scale else FARTHEST))
+
+
+def _indented(cell: object, beneath: bool) -> bool:
+    """Whether the table says that a row is indented; where it says nothing, rows under a heading are."""
+    return beneath if cell is None or pd.isna(cell) else bool(cell)  # type: ignore[call-overload]
+
+
+def _signs(cells: Mapping[str, object], tool: str) -> tuple[dict[str, Judgement | None], list[Fault]]:
+    signs: dict[str, Judgement | None] = {}
+    faults = []
+    for name, cell in cells.items():
+        try:
+            signs[name] = read_judgement(cell, tool)
+        except ChoiceError as error:
+            faults.append(Fault(column=name, message=str(error)))
+    return signs, faults
 
 
 def _impossible(row: Row, farthest: float) -> Iterator[Fault]:

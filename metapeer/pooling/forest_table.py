@@ -1,14 +1,17 @@
 """The rows of a forest plot, made from results: what each study brought, its weight, and what they amount to."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from metapeer.effects.measures import ARMS, EVENTS, GROUP_EVENTS, GROUP_RATE, RATES, Measure
-from metapeer.formatting import format_interval, format_level, format_number, format_p
+from metapeer.errors import ChoiceError, MetapeerError
+from metapeer.formatting import count, format_interval, format_level, format_number, format_p
 from metapeer.plots.forest import forest_plot
+from metapeer.pooling.displays_bias import OVERALL, domain_columns
 from metapeer.pooling.results import MetaAnalysisResult, measure_of
 
 if TYPE_CHECKING:
@@ -215,6 +218,8 @@ def _draw(
             for e, lo, hi, kind in zip(frame["estimate"], frame["ci_low"], frame["ci_high"], frame["kind"], strict=True)
         ]
         frame["effect"] = np.where(blank, shown, frame["effect"])
+    if options.get("layout", "metapeer") != "metapeer" and has_effect:
+        frame = frame.drop(columns="effect")  # the layout writes intervals its own way
     settings: Row = {
         "left": left or None,
         "axis_label": label,
@@ -228,8 +233,57 @@ def _draw(
     return forest_plot(frame, ax=ax, **settings)
 
 
+Also = Mapping[str, MetaAnalysisResult] | Sequence[MetaAnalysisResult]
+
+
+def _model_words(fit: MetaAnalysisResult, beside: MetaAnalysisResult) -> str:
+    """Name a model by what was done: its estimator, its interval, and its studies where there are others."""
+    how = ", ".join(part for part in (fit.tau2_method, fit.ci.method) if part)
+    studies = "" if fit.k == beside.k else f", {count(fit.k, 'effect')}"
+    return f"{_WORDS[fit.model]} ({how}{studies})"
+
+
+def _also_rows(fit: MetaAnalysisResult, also: Also) -> list[Row]:
+    """A diamond for each further model, without weights: these belong to the first."""
+    if not isinstance(also, Mapping | Sequence):
+        raise ChoiceError("also must hold results of meta_analysis, in a list or by name")
+    named = dict(also) if isinstance(also, Mapping) else None
+    others = list(also.values()) if isinstance(also, Mapping) else list(also)
+    if not all(isinstance(other, MetaAnalysisResult) for other in others):
+        raise ChoiceError("also must hold results of meta_analysis, in a list or by name")
+    different = sorted({other.measure for other in others if other.measure != fit.measure})
+    if different:
+        raise MetapeerError(f"{fit.measure} and {' and '.join(different)} cannot share an axis")
+    names = [_model_words(other, fit) for other in others] if named is None else [str(name) for name in named]
+    rows = []
+    for name, other in zip(names, others, strict=True):
+        summary, *rest = _pooled_rows(other, name, math.nan)
+        rows += [summary, *(row for row in rest if row["kind"] == "prediction")]
+    return rows
+
+
+def _judged(studies: pd.DataFrame, rows: list[Row]) -> tuple[list[Row], Row]:
+    """Bring the judgements of risk of bias into the rows of the studies, and say how they are drawn."""
+    domains = domain_columns(studies)
+    if not domains:
+        raise MetapeerError("no study has a judgement in rob_d1, rob_d2, ... or rob_overall")
+    filled = [
+        {**row, **{column: studies[column].iloc[i] for column in domains}} if i < len(studies) else row
+        for i, row in enumerate(rows)
+    ]
+    heads = {column: "All" if column == OVERALL else f"D{column.removeprefix('rob_d')}" for column in domains}
+    told = "; ".join(f"{heads[column]}: {name.lower()}" for column, name in domains.items())
+    return filled, {"judgements": heads, "told": f"Risk of bias (RoB 2). {told}."}
+
+
 def draw_forest(
-    fit: MetaAnalysisResult, *, arms: tuple[str, str] = ARM_NAMES, ax: "Axes | None" = None, **options: Any
+    fit: MetaAnalysisResult,
+    *,
+    arms: tuple[str, str] = ARM_NAMES,
+    also: Also = (),
+    risk_of_bias: bool = False,
+    ax: "Axes | None" = None,
+    **options: Any,
 ) -> "Figure":
     """Draw the forest plot of a meta-analysis.
 
@@ -239,6 +293,11 @@ def draw_forest(
         What is to be drawn.
     arms : tuple of str
         Names of arm 1 and arm 2, for the headings and for what the axis favours.
+    also : sequence of MetaAnalysisResult, or mapping of str to MetaAnalysisResult
+        Further models at the foot, such as the common effect, another estimator, or the same without suspicious rows.
+        Without names, each is called by what was done.
+    risk_of_bias : bool, default False
+        Whether the columns ``rob_d1``, ``rob_d2``, ... and ``rob_overall`` of the studies are drawn as signs.
     ax : Axes, optional
         Where to draw.
     **options
@@ -250,11 +309,39 @@ def draw_forest(
         The figure drawn on.
     """
     rows, left = _study_rows(fit, arms)
-    return _draw(fit, [*rows, *_pooled_rows(fit, _WORDS[fit.model], 100.0)], left, arms=arms, ax=ax, options=options)
+    if risk_of_bias:
+        rows, options = _with_signs(fit, rows, options)
+    if also:
+        further = _also_rows(fit, also)
+        options = {**options, "notes": [*_notes(fit, options), "Weights are those of the first model."]}
+        name = _model_words(fit, fit)
+    else:
+        further, name = [], _WORDS[fit.model]
+    pooled = _pooled_rows(fit, name, 100.0)
+    return _draw(fit, [*rows, *pooled, *further], left, arms=arms, ax=ax, options=options)
+
+
+def _notes(fit: MetaAnalysisResult, options: Row) -> list[str]:
+    """The caller's notes, or those that a forest plot has of itself."""
+    given = options.get("notes")
+    if given is not None:
+        return [given] if isinstance(given, str) else list(given)
+    return [f"Pooled interval: {fit.ci.method}. Study intervals: normal."]
+
+
+def _with_signs(fit: MetaAnalysisResult, rows: list[Row], options: Row) -> tuple[list[Row], Row]:
+    filled, drawn = _judged(fit.studies(), rows)
+    told = drawn.pop("told")
+    return filled, {**drawn, **options, "notes": [told, *_notes(fit, options)]}
 
 
 def draw_subgroups(
-    found: "SubgroupAnalysisResult", *, arms: tuple[str, str] = ARM_NAMES, ax: "Axes | None" = None, **options: Any
+    found: "SubgroupAnalysisResult",
+    *,
+    arms: tuple[str, str] = ARM_NAMES,
+    risk_of_bias: bool = False,
+    ax: "Axes | None" = None,
+    **options: Any,
 ) -> "Figure":
     """Draw the forest plot of a subgroup analysis.
 
@@ -264,6 +351,8 @@ def draw_subgroups(
         What is to be drawn.
     arms : tuple of str
         Names of arm 1 and arm 2, for the headings and for what the axis favours.
+    risk_of_bias : bool, default False
+        Whether the columns ``rob_d1``, ``rob_d2``, ... and ``rob_overall`` of the studies are drawn as signs.
     ax : Axes, optional
         Where to draw.
     **options
@@ -277,6 +366,8 @@ def draw_subgroups(
     overall = found.overall
     groups = overall.studies()[list(found.by)].astype(str).agg(" / ".join, axis=1).tolist()
     studies, left = _study_rows(overall, arms)
+    if risk_of_bias:
+        studies, options = _with_signs(overall, studies, options)
     rows: list[Row] = []
     for level, fit in zip(found.levels, found.results, strict=True):
         members = [row for row, group in zip(studies, groups, strict=True) if group == level]

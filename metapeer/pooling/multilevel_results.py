@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,10 @@ from metapeer.pooling.regression_results import Rows, coefficient_rows, frame_of
 from metapeer.pooling.results import measure_of
 from metapeer.pooling.robust import WorkingModel
 from metapeer.pooling.weighted import FloatArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["MultilevelResult"]
 
@@ -393,6 +397,30 @@ class MultilevelResult(Printable):
         frame = self._frame(found, df, level)
         frame.insert(0, "contrast", names)
         return frame.assign(p_adjusted=adjust_p(found.p_value, adjust))
+
+    def plot(self, ax: "Axes | None" = None, **options: Any) -> "Figure":
+        """Draw a forest plot of a model without moderators: trials with their effects, and the pooled effect.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure of the right height when left out.
+        **options
+            ``arms``, the names of the two arms, and anything that `forest_plot` takes.
+
+        Returns
+        -------
+        Figure
+            The figure drawn on; save it with `save_figure`.
+
+        Raises
+        ------
+        MetapeerError
+            If the model has moderators.
+        """
+        from metapeer.pooling.displays_multilevel import draw_multilevel
+
+        return draw_multilevel(self, ax=ax, **options)
 
     def wald_test(self, terms: str | Sequence[str]) -> WaldTest:
         """Test some of the terms or coefficients together.

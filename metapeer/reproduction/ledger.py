@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -10,6 +11,10 @@ from metapeer.errors import ChoiceError, check_choice
 from metapeer.formatting import Printable, TextTable, count
 from metapeer.pooling.results import MetaAnalysisResult, measure_of
 from metapeer.reproduction.entries import QUANTITIES, VERDICTS, ClaimEntry, Entry, LedgerEntry, QuestionEntry
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["Ledger"]
 
@@ -97,6 +102,25 @@ class Ledger(Printable):
         filled = [dict.fromkeys(words, "") | numbers | row for row in rows]
         frame = pd.DataFrame(filled, columns=columns)
         return frame.astype(dict.fromkeys(words, str) | dict.fromkeys(QUANTITIES, float))
+
+    def plot(self, ax: "Axes | None" = None, **options: Any) -> "Figure":
+        """Draw published pooled effects above their recomputations.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure of the right height when left out.
+        **options
+            ``review``, ``measure``, and anything else that `agreement_plot` takes.
+
+        Returns
+        -------
+        Figure
+            The figure drawn on; save it with `save_figure`.
+        """
+        from metapeer.pooling.displays_pairs import agreement_plot
+
+        return agreement_plot(self, ax=ax, **options)
 
     def counts(self) -> dict[str, int]:
         """Count the verdicts.

@@ -65,6 +65,7 @@ ARM_COLUMNS = {
     "n2": ("Usual care delivered by community mental health teams", "n"),
     "mean_sd2": ("Usual care delivered by community mental health teams", "Mean (SD)"),
 }
+SIGNS = {"rob_d1": "D1", "rob_d2": "D2", "rob_overall": "Overall judgement"}
 LONG = "A randomised controlled trial of peer-led self-management for people discharged from crisis teams " * 3
 STRANGE = [
     "שלום עולם 2014",
@@ -109,6 +110,15 @@ CASES = {
     "strange labels": ([*studies(6, names=STRANGE), *pooled()], {"favours": (STRANGE[0], STRANGE[4])}),
     "huge intervals": ([*HUGE, line("summary", "All", 0.2, -np.inf, 0.4)], {}),
     "nothing estimable": ([line("study", "Silent 1999")], {"log_scale": True}),
+    "risk of bias": (
+        [{**row, **dict(zip(SIGNS, ("Low risk", "", "high"), strict=True))} for row in [*studies(7), *pooled()]],
+        {"judgements": SIGNS, "favours": FAVOURS, "layout": "revman", "axis_label": "SMD"},
+    ),
+    "one column of a journal": ([*studies(5), *pooled()], {"layout": "bmj", "width": "single", "favours": FAVOURS}),
+    "both arms in a journal": (
+        [*arms(studies(6)), *pooled()],
+        {"left": ARM_COLUMNS, "layout": "jama", "width": "double", "axis_label": "SMD"},
+    ),
 }
 
 
@@ -602,3 +612,67 @@ def test_any_table_is_drawn_without_a_warning_or_refused_in_words(table, log_sca
     for drawn, box in found:
         assert page.x0 - 1 <= box.x0, drawn
         assert box.x1 <= page.x1 + 1, drawn
+
+
+@pytest.mark.parametrize(
+    ("layout", "order", "cell"),
+    [
+        ("metapeer", ["panel", "effect", "weight"], "0.20 (0.10 to 0.30)"),
+        ("revman", ["weight", "effect", "panel"], "0.20 [0.10, 0.30]"),
+        ("jama", ["effect", "panel", "weight"], "0.20 (0.10 to 0.30)"),
+        ("bmj", ["panel", "weight", "effect"], "0.20 (0.10 to 0.30)"),
+    ],
+)
+def test_a_layout_puts_effect_and_weight_where_its_readers_look(layout, order, cell):
+    figure = forest_plot(pd.DataFrame([*studies(3), *pooled()]), layout=layout)
+    found = {plain(text.get_text()): box for text, box in boxes(figure)}
+    (weight,) = (box.x0 for text, box in found.items() if text.startswith("Weight"))
+    (panel,) = (ax.transData.transform((0.0, 0))[0] for ax in figure.axes)
+    places = {"effect": found[cell].x0, "weight": weight, "panel": panel}
+    assert sorted(places, key=places.get) == order
+
+
+def test_effect_and_weight_that_the_caller_has_placed_are_not_repeated():
+    figure = forest_plot(pd.DataFrame(studies(2)), left={"weight": "Share"}, layout="bmj")
+    assert "Share" in words(figure.axes[0])
+    assert not any(text.startswith("Weight") for text in words(figure.axes[0]))
+
+
+def test_signs_stand_at_the_far_right_in_the_rows_of_their_studies_and_a_note_tells_them():
+    figure = draw("risk of bias")
+    ax = figure.axes[0]
+    signs = [text for text in ax.texts if text.get_text() in {"+", "×"}]
+    assert len(signs) == 2 * 9
+    rows = {round(float(text.get_position()[1]), 1) for text in signs}
+    assert rows == {
+        round(float(t.get_position()[1]), 1) for t in ax.texts if re.match(r"Invented|Random|Predic", t.get_text())
+    }
+    assert max(text.get_position()[0] for text in signs) > max(
+        text.get_position()[0] for text in ax.texts if "%" in text.get_text()
+    )
+    assert "+ low risk; × high risk." in words(ax)
+
+
+def test_a_judgement_that_the_tool_does_not_know_is_a_fault_with_its_row():
+    table = pd.DataFrame([{**row, "rob_d1": "dreadful"} for row in studies(2)])
+    with pytest.raises(DataError, match=r"(?s)row 1 .Invented 1.*dreadful.*row 2"):
+        forest_plot(table, judgements={"rob_d1": "D1"})
+    with pytest.raises(DataError, match="rob_d2"):
+        forest_plot(table, judgements={"rob_d2": "D2"})
+
+
+def test_the_table_may_say_which_rows_are_indented():
+    rows = [line("heading", "Trial"), *studies(2)]
+    rows[1]["indent"], rows[2]["indent"] = True, False
+    places = {t.get_text(): t.get_position()[0] for t in forest_plot(pd.DataFrame(rows)).axes[0].texts}
+    assert places["Invented 1"] > places["Invented 2"] == places["Trial"]
+
+
+def test_a_forest_plot_tells_in_words_what_it_shows():
+    figure = forest_plot(pd.DataFrame([*studies(3), *pooled()]), axis_label="SMD")
+    assert figure.metapeer_alt == "Forest plot of 3 studies; SMD. Random-effects model: 0.20 (0.10 to 0.30)"
+
+
+def test_an_unknown_layout_is_refused():
+    with pytest.raises(ChoiceError, match="layout 'lancet' is unknown"):
+        forest_plot(pd.DataFrame(studies(1)), layout="lancet")
