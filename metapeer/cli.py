@@ -15,9 +15,11 @@ from metapeer.command_audit import (
     leave,
     write_report,
 )
+from metapeer.command_batch import BatchFound, BatchOptions, find_batch
 from metapeer.command_bayes import BayesOptions, bayes_table
 from metapeer.command_building import command
 from metapeer.command_counts import CountOptions, pool_counts
+from metapeer.command_findings import FindingsOptions, find_findings, write_findings
 from metapeer.command_fitted import ExportOptions, Outcome, PreviewOptions, export_table, find_fit, preview_table
 from metapeer.command_input import find_effects, pool_effects, pooling_choices
 from metapeer.command_living import (
@@ -32,6 +34,7 @@ from metapeer.command_living import (
     update_review,
     vary_icc,
 )
+from metapeer.command_multiverse import MultiverseOptions, multiverse_table
 from metapeer.command_options import (
     BY,
     AsJson,
@@ -44,8 +47,18 @@ from metapeer.command_options import (
     option,
 )
 from metapeer.command_outcomes import ClassOptions, OutcomeOptions, contrast_table, pool_table
-from metapeer.command_output import check_output, echo, frame_tables, show_result, to_plain
+from metapeer.command_output import PICTURES, check_output, check_place, echo, frame_tables, show_result, to_plain
+from metapeer.command_power import PowerOptions, find_power
 from metapeer.command_regress import RegressionOptions, regress_table
+from metapeer.command_report import ReportOptions, write_page
+from metapeer.command_sensitivity import (
+    BiasOptions,
+    GoshOptions,
+    InfluenceOptions,
+    find_bias,
+    find_gosh,
+    find_influence,
+)
 from metapeer.command_sequential import SequentialOptions, sequential_table
 from metapeer.errors import ChoiceError, MetapeerError, check_choice
 
@@ -53,8 +66,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["app"]
-
-PICTURES = (".png", ".svg", ".pdf")
 
 app = typer.Typer(
     name="metapeer",
@@ -208,7 +219,7 @@ def pool(table: Table, rows: RowOptions, effect: EffectOptions, pooling: Pooling
     """
     check_output(output)
     choices = pooling_choices(pooling)
-    effects, known = find_effects(table, rows, effect)
+    effects, known = find_effects(table, rows, effect, designs_told=False)
     fit = pool_effects(effects, known | choices, (), notes_shown=not output.as_csv)
     show_result(output, words=fit.text_tables, everything=lambda: fit, numbers=fit.to_frame)
 
@@ -229,7 +240,7 @@ def subgroup(
     """
     check_output(output)
     choices = pooling_choices(pooling, tau2)
-    effects, known = find_effects(table, rows, effect, by)
+    effects, known = find_effects(table, rows, effect, by, designs_told=False)
     found = pool_effects(effects, known | choices, by, notes_shown=not output.as_csv)
     assert isinstance(found, mp.SubgroupAnalysisResult)  # noqa: S101  by is not empty
     show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
@@ -299,6 +310,153 @@ def counts(table: Table, rows: RowOptions, counting: CountOptions, output: Outpu
     show_result(output, words=fit.text_tables, everything=lambda: fit, numbers=fit.to_frame)
 
 
+@command(app, epilog="Example: metapeer influence trials.csv --baujat baujat.pdf")
+def influence(
+    table: Table,
+    choice: InfluenceOptions,
+    rows: RowOptions,
+    effect: EffectOptions,
+    pooling: PoolingOptions,
+    output: Output,
+    outcome: Outcome = None,
+) -> None:
+    """Leave out each study in turn, and say which deletion changes the conclusion and which study lies apart.
+
+    A study is not wrong because much hangs on it. Arm 1 is peer support, arm 2 the comparison.
+    """
+    check_output(output)
+    fit = find_fit(table, outcome, rows, effect, pooling, told=not output.as_csv)
+    found = find_influence(fit, choice, notes_shown=not output.as_csv)
+    show_result(output, words=found.text_tables, everything=found.everything, numbers=found.leave_one_out.to_frame)
+
+
+@command(app, epilog="Example: metapeer gosh trials.csv --study smith2014 --figure gosh.png")
+def gosh(
+    table: Table,
+    choice: GoshOptions,
+    rows: RowOptions,
+    effect: EffectOptions,
+    output: Output,
+    outcome: Outcome = None,
+) -> None:
+    """Pool every subset of the studies, to see whether some pull the others apart.
+
+    It describes the data, and tests nothing. Arm 1 is peer support, arm 2 the comparison.
+    """
+    check_output(output)
+    pooling = PoolingOptions(model=choice.model, tau2_method=choice.tau2_method)
+    fit = find_fit(table, outcome, rows, effect, pooling, told=not output.as_csv)
+    found = find_gosh(fit, choice)
+    numbers = found.gosh.studies if found.clusters is None else found.clusters.to_frame
+    show_result(output, words=found.text_tables, everything=found.everything, numbers=numbers)
+
+
+@command(app, epilog="Example: metapeer bias trials.csv --figure funnel.pdf")
+def bias(
+    table: Table,
+    choice: BiasOptions,
+    rows: RowOptions,
+    effect: EffectOptions,
+    pooling: PoolingOptions,
+    output: Output,
+    outcome: Outcome = None,
+) -> None:
+    """Ask every method what small-study effects and publication bias could have done.
+
+    None knows which studies are missing; each answers what would follow from a supposition of its own.
+    """
+    check_output(output)
+    fit = find_fit(table, outcome, rows, effect, pooling, told=not output.as_csv)
+    found = find_bias(fit, choice, notes_shown=not output.as_csv)
+    show_result(output, words=found.text_tables, everything=found.everything, numbers=found.to_frame)
+
+
+@command(app, epilog="Example: metapeer power --effect 0.2 --studies 10 --n1 50 --n2 50 --i2 50 --curve power.pdf")
+def power(choice: PowerOptions, output: Output) -> None:
+    """Plan a meta-analysis: its power, how many studies it needs, or the smallest effect it would find.
+
+    What is left out of --effect and --studies is computed. Power belongs to a plan: choose the effect that would
+    matter before looking.
+    """
+    check_output(output)
+    found = find_power(choice)
+    show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
+
+
+@command(app, epilog="Example: metapeer batch sets.csv --by outcome")
+def batch(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILES",
+            help="CSV files with yi, and vi or sei; or Parquet files of them: names, a folder, or a pattern in quotes.",
+        ),
+    ],
+    choice: BatchOptions,
+    output: Output,
+) -> None:
+    """Pool many sets of effects at once, each as if alone."""
+    check_output(output)
+    found = find_batch(files, choice, notes_shown=not output.as_csv)
+    whole = found.everything if isinstance(found, BatchFound) else lambda: found
+    show_result(output, words=found.text_tables, everything=whole, numbers=found.to_frame)
+
+
+@command(app, epilog="Example: metapeer multiverse trials.csv --tau2-method REML --tau2-method PM --ci-method HK")
+def multiverse(table: Table, choice: MultiverseOptions, rows: RowOptions, output: Output) -> None:
+    """Pool a table under all combinations of choices, and say what a finding hangs on.
+
+    Arm 1 is peer support, arm 2 the comparison.
+    """
+    check_output(output)
+    found, test = multiverse_table(table, rows, choice, notes_shown=not output.as_csv)
+    show_result(
+        output,
+        words=lambda: [*found.text_tables(), *(() if test is None else test.text_tables())],
+        everything=lambda: {"specifications": found.to_frame(), "test": test},
+        numbers=found.to_frame,
+    )
+
+
+@command(app, epilog="Example: metapeer findings lyons2021 --outcome recovery --output findings.html")
+def findings(
+    table: Table,
+    choice: FindingsOptions,
+    rows: RowOptions,
+    effect: EffectOptions,
+    pooling: PoolingOptions,
+    output: Output,
+    file: Annotated[
+        Path | None,
+        option("--output", "-o", group="Output", metavar="FILE", text="Write the table: .html, .md, .docx or .csv."),
+    ] = None,
+) -> None:
+    """Summarise findings: each outcome with its effect in absolute terms, and how certain it is."""
+    check_output(output)
+    found = find_findings(table, rows, effect, pooling, choice, notes_shown=not output.as_csv)
+    if file is not None:
+        write_findings(found, file)
+        echo(f"wrote {file}")
+        return
+    show_result(output, words=found.text_tables, everything=lambda: found, numbers=found.to_frame)
+
+
+@command(app, epilog="Example: metapeer report lyons2021 --output lyons2021.html")
+def report(
+    review: Annotated[
+        str,
+        typer.Argument(
+            metavar="REVIEW",
+            help="A bundled data set, a folder of your own in the same layout, or a CSV file of trial results or "
+            "effects.",
+        ),
+    ],
+    choice: ReportOptions,
+) -> None:
+    """Write the report of a review: a page that explains itself, Markdown or a document for Word."""
+    write_page(review, choice)
+
+
 @command(app, epilog="Example: metapeer forest trials.csv --by format --output forest.pdf")
 def forest(
     table: Table,
@@ -319,12 +477,11 @@ def forest(
 
     Arm 1 is peer support, arm 2 the comparison.
     """
-    if output.suffix.lower() not in PICTURES:
-        raise MetapeerError(f"--output {str(output)!r}: the name must end in {', '.join(PICTURES)}")
+    check_place(output, PICTURES, "--output")
     if tau2 is not None and not by:
         raise ChoiceError("tau2 has no effect without --by, which makes subgroups; leave it out")
     choices = pooling_choices(pooling, tau2)
-    effects, known = find_effects(table, rows, effect, by or ())
+    effects, known = find_effects(table, rows, effect, by or (), designs_told=False)
     fit = pool_effects(effects, known | choices, by or (), notes_shown=False)
     echo(f"wrote {mp.save_figure(fit.plot(title=title), output)}")
 

@@ -10,7 +10,9 @@ from typer.core import TyperCommand
 
 __all__ = ["command"]
 
-GROUPS = ("Arguments", "Rows", "Effects", "Moderators", "Trial", "Looks", "Pooling", "Output", "Other")
+GROUPS = (
+    *("Arguments", "Plan", "Rows", "Effects", "Moderators", "Trial", "Looks", "Pooling", "Findings", "Output", "Other"),
+)
 
 Function = TypeVar("Function", bound=Callable[..., None])
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import metapeer as mp
-from metapeer.command_input import doubts_told_once, find_rows, number_or_word
+from metapeer.command_input import doubts_told_once, find_rows, number_or_word, tell_unadjusted
 from metapeer.command_options import Given, Level, Model, RowOptions, option
 from metapeer.errors import ChoiceError, DataError, Fault, check_choice
 
@@ -168,6 +168,7 @@ def pool_counts(
     method = check_choice("method", options.method or "MH", METHODS)
     choices = _choices(method, options)
     frame = find_rows(table, rows)
+    tell_unadjusted(frame, "counts")
     _refuse_extremes(frame)
     with doubts_told_once(notes_shown=notes_shown):
         if method == "MH":

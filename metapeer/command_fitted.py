@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import metapeer as mp
 from metapeer.command_input import find_effects, find_rows, pool_effects, pooling_choices
 from metapeer.command_options import OPTION_NAMES, EffectOptions, Given, PoolingOptions, RowOptions, option
+from metapeer.command_output import PICTURES, check_place
 from metapeer.errors import ChoiceError, MetapeerError
 from metapeer.formatting import TextTable, format_number
 
@@ -23,7 +24,6 @@ __all__ = [
     "preview_table",
 ]
 
-PICTURES = (".png", ".svg", ".pdf")
 FHIR = ("title", "population", "intervention", "comparator")
 
 Outcome = Annotated[
@@ -165,7 +165,7 @@ def find_fit(
     """
     if outcome is None:
         choices = pooling_choices(pooling)
-        effects, known = find_effects(table, rows, effect)
+        effects, known = find_effects(table, rows, effect, designs_told=False)
         fit = pool_effects(effects, known | choices, (), notes_shown=told)
         assert isinstance(fit, mp.MetaAnalysisResult)  # noqa: S101  no subgroups were asked for
         return fit
@@ -203,7 +203,7 @@ def preview_table(fit: "mp.MetaAnalysisResult", options: PreviewOptions) -> Prev
         If the trial is not described in full, or the name of the picture has another suffix.
     """
     if options.plot is not None:
-        _check_place(options.plot, PICTURES, "--plot")
+        check_place(options.plot, PICTURES, "--plot")
     judged = options.given("effect", "n1", "n2", "sei", "sd", "risk", "plot")
     if "margin" in judged and "claim" not in judged:
         raise ChoiceError("margin has no effect without --claim; leave it out")
@@ -234,14 +234,6 @@ def _draw(fit: "mp.MetaAnalysisResult", path: Path, judged: dict[str, Any]) -> N
         title="Conclusion after one more trial",
     )
     mp.save_figure(figure, path)
-
-
-def _check_place(path: Path, suffixes: tuple[str, ...], name: str) -> None:
-    """Refuse a file that cannot be written, before anything is computed."""
-    if path.suffix.lower() not in suffixes:
-        raise MetapeerError(f"{name} {str(path)!r}: the name must end in {', '.join(suffixes)}")
-    if not path.parent.is_dir():
-        raise MetapeerError(f"{name} {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")
 
 
 class ExportAs(StrEnum):
@@ -326,7 +318,7 @@ def export_table(
         If an option would have no effect, a text is missing, or the table cannot be written so.
     """
     form, path = options.form, options.output
-    _check_place(path, SUFFIXES.get(form, (".csv",)), "--output")
+    check_place(path, SUFFIXES.get(form, (".csv",)), "--output")
     about = options.given("form", "output")
     if form is not ExportAs.fhir and about:
         raise ChoiceError(f"{', '.join(f'--{name}' for name in about)}: no effect with --as {form.value}; leave it out")

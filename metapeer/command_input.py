@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
@@ -26,8 +27,12 @@ __all__ = [
     "pool_effects",
     "pooling_choices",
     "row_effects",
+    "tell_unadjusted",
 ]
 
+DESIGNS = ("cluster", "crossover")
+UNIT = "unit_of_analysis"
+PEOPLE = ("n1", "n2", "events1", "events2", "total1", "total2")
 LARGEST = 1e50  # the fifth power of a number, and its inverse, still are numbers
 
 
@@ -172,7 +177,7 @@ def find_rows(table: str, options: RowOptions) -> "pd.DataFrame":
 
 
 def find_effects(
-    table: str, rows: RowOptions, options: EffectOptions, by: Sequence[str] = ()
+    table: str, rows: RowOptions, options: EffectOptions, by: Sequence[str] = (), *, designs_told: bool = True
 ) -> "tuple[pd.DataFrame, dict[str, Any]]":
     """Find the rows that were asked for, with their effects as the file has them or computed.
 
@@ -186,6 +191,8 @@ def find_effects(
         How effects are computed.
     by : sequence of str, default ()
         Columns that make subgroups; averaging within trials keeps them apart.
+    designs_told : bool, default True
+        As in `row_effects`.
 
     Returns
     -------
@@ -202,13 +209,48 @@ def find_effects(
     frame = find_rows(table, rows)
     for name in by:
         find_column(frame, name, "--by")
-    return row_effects(frame, table, options, by)
+    return row_effects(frame, table, options, by, designs_told=designs_told)
+
+
+def _adjusted(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Adjust cluster trials by the design that is recorded of them; a column of other words is nobody's design."""
+    if "design" not in frame or not frame["design"].isin(DESIGNS).any():
+        return frame
+    from metapeer.reproduction.recorded_designs import adjust_by_design
+
+    return adjust_by_design(frame)
+
+
+def tell_unadjusted(frame: "pd.DataFrame", what: str) -> None:
+    """Warn of cluster trials where their design is not allowed for.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `find_rows`.
+    what : str
+        What takes the rows as they stand.
+    """
+    if "design" not in frame:
+        return
+    names = list(dict.fromkeys(frame.loc[frame["design"] == "cluster", "study_id"].astype(str)))
+    if names:
+        text = f"{', '.join(names)}: cluster trials, which {what} takes as if people had been randomised one by one"
+        warnings.warn(text, DataWarning, stacklevel=2)
+
+
+def _design_words(frame: "pd.DataFrame") -> tuple[str, ...]:
+    if UNIT not in frame:
+        return ()
+    from metapeer.reproduction.recorded_designs import design_notes
+
+    return design_notes(frame)
 
 
 def row_effects(
-    frame: "pd.DataFrame", table: str, options: EffectOptions, by: Sequence[str] = ()
+    frame: "pd.DataFrame", table: str, options: EffectOptions, by: Sequence[str] = (), *, designs_told: bool = True
 ) -> "tuple[pd.DataFrame, dict[str, Any]]":
-    """Give rows their effects, as the file has them or computed.
+    """Give rows their effects, as the file has them or computed, and cluster trials the adjustment they call for.
 
     Parameters
     ----------
@@ -218,6 +260,8 @@ def row_effects(
         What to call it.
     options, by
         As in `find_effects`.
+    designs_told : bool, default True
+        Whether to warn of what was adjusted by its design, and what was not; `pool_effects` puts it in the notes.
 
     Returns
     -------
@@ -232,6 +276,7 @@ def row_effects(
         If an option would have no effect.
     """
     known: dict[str, Any] = {}
+    given, frame = frame, _adjusted(frame)
     if "yi" in frame and {"vi", "sei"} & set(frame.columns):
         known = {"measure": options.measure} if options.measure else {}
         idle = [OPTION_NAMES[name] for name in options.given("measure", "average")]
@@ -245,6 +290,13 @@ def row_effects(
         if "add" in choices:
             choices["add"] = number_or_word(choices["add"])
         frame = mp.effect_size(frame, **choices)
+        if UNIT in frame:
+            # Participants are people, whatever the design leaves of them.
+            people = [name for name in PEOPLE if name in given]
+            frame = frame.assign(**{name: given.loc[frame.index, name] for name in people})
+    if designs_told:
+        for text in _design_words(frame):
+            warnings.warn(text, DataWarning, stacklevel=2)
     _refuse_extremes(frame)
     if options.average is not None:
         frame = mp.average_within_trial(frame, rho=options.average, by=["study_id", *by])
@@ -355,4 +407,9 @@ def pool_effects(
         The latter where subgroups were asked for.
     """
     with doubts_told_once(notes_shown=notes_shown):
-        return mp.subgroup_analysis(effects, by=by, **choices) if by else mp.meta_analysis(effects, **choices)
+        found = mp.subgroup_analysis(effects, by=by, **choices) if by else mp.meta_analysis(effects, **choices)
+    words = _design_words(effects)
+    if not notes_shown:
+        for text in words:
+            warnings.warn(text, DataWarning, stacklevel=2)
+    return replace(found, notes=(*found.notes, *words)) if words else found

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import metapeer as mp
-from metapeer.command_input import doubts_told_once, file_or_review, find_column, find_rows, number_or_word
+from metapeer.command_input import (
+    doubts_told_once,
+    file_or_review,
+    find_column,
+    find_rows,
+    number_or_word,
+    tell_unadjusted,
+)
 from metapeer.command_options import Given, Level, RowOptions, option
 from metapeer.errors import MetapeerError
 
@@ -213,6 +220,7 @@ def multiverse_table(
     if options.contrast_by is not None and options.contrast is None:
         raise MetapeerError("--contrast-by has no effect without --contrast; leave it out")
     frame = find_rows(table, rows)
+    tell_unadjusted(frame, "multiverse")
     choices = _choices(frame, table, options)
     ready = "yi" in frame and bool({"vi", "sei"} & set(frame.columns))
     idle = [f"--{name}" for name in _EFFECTS if name in choices] + ["--events-to-smd"] * bool(options.events_to_smd)

@@ -301,13 +301,16 @@ Tau2Sharing = Annotated[
 
 
 # Of one command alone, where it alone declares them.
-_OWN = ("formula", "reference", "tau_prior", "mu_prior", "method", "glmm", "coding", "correct")
+_OWN = ("formula", "reference", "tau_prior", "mu_prior", "method", "glmm", "coding", "correct", "favoured")
 OPTION_NAMES = {
     field.name: "--" + field.name.replace("_", "-")
     for group in (RowOptions, EffectOptions, PoolingOptions)
     for field in fields(group)
 } | {"tau2": "--tau2", "rho": "--average", "by": "--by", "suffix": "--output suffix", "dataset": "data set"}
-OPTION_NAMES |= {name: "--" + name.replace("_", "-") for name in _OWN} | {"moderators": "--moderator"}
+OPTION_NAMES |= {name: "--" + name.replace("_", "-") for name in _OWN} | {
+    "moderators": "--moderator",
+    "methods": "--method",
+}
 
 # What the library advises, and what to type for it.
 _CALLS = {

@@ -5,8 +5,10 @@ import io
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import metapeer as mp
@@ -17,7 +19,19 @@ from metapeer.formatting import GAP, TextTable
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ReaderGone", "check_output", "echo", "frame_tables", "show_result", "to_plain"]
+__all__ = [
+    "PICTURES",
+    "ReaderGone",
+    "check_output",
+    "check_place",
+    "echo",
+    "frame_tables",
+    "progress_bar",
+    "show_result",
+    "to_plain",
+]
+
+PICTURES = (".png", ".svg", ".pdf")
 
 MANY_COLUMNS = 10  # beside one another they would leave no room for words; beyond, each row is a list
 BETWEEN = ("test", "Q_between", "df_between", "df2_between", "p_between")
@@ -131,6 +145,57 @@ def check_output(output: Output) -> None:
     """
     if output.as_json and output.as_csv:
         raise MetapeerError("give either --json or --csv, not both")
+
+
+def check_place(path: Path, suffixes: Sequence[str], name: str) -> None:
+    """Refuse a file that cannot be written, before anything is computed.
+
+    Parameters
+    ----------
+    path : Path
+        Where.
+    suffixes : sequence of str
+        What its name may end in.
+    name : str
+        The option it was typed for.
+
+    Raises
+    ------
+    MetapeerError
+        If the name ends otherwise, there is no such folder, or a folder has the name.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise MetapeerError(f"{name} {str(path)!r}: the name must end in {', '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise MetapeerError(f"{name} {str(path)!r}: there is no folder {str(path.parent)!r}; make it first")
+    if path.is_dir():
+        raise MetapeerError(f"{name} {str(path)!r} is a folder; give the name of a file")
+
+
+@contextmanager
+def progress_bar(what: str) -> "Iterator[Callable[[int, int], None] | None]":
+    """Draw how far something is, on a terminal and nowhere else.
+
+    Parameters
+    ----------
+    what : str
+        What is counted.
+
+    Yields
+    ------
+    callable or None
+        Takes how many are done, and how many there are.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _missing(cell: object) -> bool:

@@ -933,6 +933,7 @@ def test_the_example_of_every_command_works(run):
     text = MEANS.replace(",direction", ",outcome,outcome_class,direction")
     Path("trials.csv").write_text(re.sub(r",(higher|lower)_", r",hope,psychosocial,\1_", text))
     Path("trial.csv").write_text(TRIAL, encoding="utf-8")
+    Path("sets.csv").write_text(SETS, encoding="utf-8")
     for name, command in COMMANDS.items():
         example = shlex.split(command.epilog.removeprefix("Example: "))
         assert example[:2] == ["metapeer", name]
@@ -1361,3 +1362,281 @@ def test_a_pooled_result_is_exported_for_r_and_for_fhir(run):
     assert found["variableDefinition"][3]["description"].startswith("hope")
     hope = mp.pool_review("lyons2021", outcomes="hope")["hope"]
     assert found["statistic"][0]["quantity"]["value"] == hope.estimate
+
+
+# What a conclusion hangs on
+
+SETS = """study_id,outcome,yi,vi
+a,hope,0.1,0.02
+b,hope,0.3,0.03
+c,hope,0.2,0.04
+a,recovery,0.5,0.05
+b,recovery,0.1,0.05
+d,empty,,
+"""
+
+
+def means_fit(**options):
+    return mp.meta_analysis(mp.effect_size(mp.read_outcomes("means.csv")), **options)
+
+
+def test_influence_gives_the_deletions_and_the_diagnostics(run):
+    expected = mp.leave_one_out(means_fit(tau2_method="DL"))
+    ran = run("influence", "means.csv", "--tau2-method", "DL", "--csv")
+    assert ran.csv["estimate"].tolist() == expected.estimate.tolist()
+    assert [name for name in ran.csv["change"] if name] == [name for name in expected.changes if name]
+    found = run("influence", "means.csv", "--tau2-method", "DL", "--json").json
+    shown = mp.influence(means_fit(tau2_method="DL")).to_frame()
+    assert [row["cook_d"] for row in found["diagnostics"]] == shown["cook_d"].tolist()
+    assert tuple(found["changing"]) == expected.changing
+    out = run("influence", "means.csv").out
+    assert "1 deletion would change the conclusion:\n  without kim2019" in out
+    assert "Cook's d" in out
+
+
+def test_influence_leaves_out_whole_trials(run):
+    Path("twice.csv").write_text(READY + "a,0.4,0.03,high\n")
+    table = run("influence", "twice.csv", "--by", "trial", "--csv").csv
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mp.DataWarning)
+        expected = mp.leave_one_out(mp.read_outcomes("twice.csv"), by="study_id")
+    assert table["without"].tolist() == list("abcd")
+    assert table["estimate"].tolist() == expected.estimate.tolist()
+    assert run("influence", "twice.csv", "--by", "trial", "--json").json["diagnostics"] is None
+
+
+def test_the_figures_of_influence_gosh_bias_and_power_are_written(run):
+    plan = ("--effect", "0.2", "--n1", "50", "--n2", "50")
+    for typed, files in (
+        (("influence", "means.csv"), {"--figure": "i.svg", "--baujat": "b.svg"}),
+        (("influence", "means.csv", "--by", "trial"), {"--figure": "l.svg"}),
+        (("gosh", "means.csv", "--study", "kim2019"), {"--figure": "g.svg"}),
+        (("bias", "means.csv", "--method", "egger_test"), {"--figure": "f.svg"}),
+        (("power", *plan), {"--curve": "p.svg"}),
+        (("power", *plan, "--studies", "5", "--studies", "9", "--power", "0.9"), {"--curve": "q.svg"}),
+    ):
+        asked = [word for pair in files.items() for word in pair]
+        assert run(*typed, *asked).code == 0
+        for name in files.values():
+            assert Path(name).read_bytes().startswith(b"<?xml"), typed
+
+
+def test_gosh_gives_the_studies_and_the_heaps(run):
+    found = mp.gosh(means_fit(tau2_method="DL"))
+    table = run("gosh", "means.csv", "--tau2-method", "DL", "--csv").csv
+    assert table.iloc[:, 1].tolist() == found.studies().iloc[:, 1].tolist()
+    Path("more.csv").write_text("study_id,yi,vi\n" + "".join(f"s{i},{i % 3 / 2},0.02\n" for i in range(9)))
+    shown = run("gosh", "more.csv", "--clusters", "kmeans", "--subsets", "200", "--seed", "2", "--json").json
+    assert shown["subsets"] == 200
+    assert shown["clusters"]["method"] == "kmeans"
+
+
+def test_bias_prints_the_summary_of_all_methods(run):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mp.DataWarning)
+        expected = mp.bias_summary(means_fit())
+    ran = run("bias", "means.csv")
+    assert ran.out == f"{expected.summary()}\n"
+    assert ran.err == ""
+    table = run("bias", "means.csv", "--csv").csv
+    assert table["method"].tolist() == expected.to_frame()["method"].tolist()
+    values = pd.to_numeric(table["value"]).to_numpy()
+    np.testing.assert_array_equal(values, expected.to_frame()["value"])
+
+
+def test_bias_prints_one_method_in_full(run):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mp.DataWarning)
+        expected = mp.pet_peese(means_fit())
+    assert run("bias", "means.csv", "--method", "pet_peese").out == f"{expected}\n"
+    found = run("bias", "means.csv", "--method", "pet_peese", "--json").json
+    assert [row["estimate"] for row in found["rows"]] == expected.to_frame()["estimate"].tolist()
+    turned = run("bias", "means.csv", "--method", "p_uniform_star", "--favoured", "negative", "--json").json
+    assert turned["rows"][0]["favoured"] == "negative"
+
+
+def test_power_computes_what_is_left_out(run):
+    plan = {"n1": 50, "n2": 50, "I2": 50}
+    typed = ("power", "--n1", "50", "--n2", "50", "--i2", "50", "--csv")
+    found = run(*typed, "--effect", "0.2", "--studies", "10").csv
+    assert found.loc[0, "power"] == mp.power_meta_analysis(effect=0.2, k=10, **plan).power
+    assert run(*typed, "--effect", "0.2").csv.loc[0, "value"] == mp.studies_needed(effect=0.2, **plan).value
+    wanted = run(*typed, "--studies", "10", "--power", "0.9").csv.loc[0, "value"]
+    assert wanted == mp.detectable_effect(k=10, power=0.9, **plan).value
+    table = run("power", "--effect", "0.2", "--sei", "0.2", "--studies", "5", "--studies", "9", "--csv").csv
+    expected = mp.power_curve(effect=0.2, k=[5, 9], I2=[0, 25, 50, 75], sei=0.2).to_frame()
+    assert table["power"].tolist() == expected["power"].tolist()
+    sized = ("power", "--effect", "0.2", "--sei", "0.2", "--studies", "5")
+    drawn = run(*sized, "--i2", "30", "--simulations", "1000", "--csv").csv
+    assert drawn.loc[0, "power"] == mp.power_meta_analysis(effect=0.2, k=5, sei=0.2, I2=30, simulations=1000).power
+    common = run(*sized, "--model", "common", "--csv").csv
+    assert common.loc[0, "power"] == mp.power_meta_analysis(effect=0.2, k=5, sei=0.2, model="common").power
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_batch_pools_each_set_as_if_alone(run, separator):
+    text = SETS.replace(",", separator)
+    Path("sets.csv").write_text(text.replace(".", ",") if separator == ";" else text)
+    ran = run("batch", "sets.csv", "--by", "outcome", "--tau2-method", "DL", "--csv")
+    table = ran.csv.set_index("outcome")
+    for name, rows in pd.read_csv(io.StringIO(SETS)).dropna().groupby("outcome"):
+        fit = mp.meta_analysis(rows, tau2_method="DL")
+        numbers = pd.to_numeric(table.loc[name, ["estimate", "ci_low", "tau2"]])
+        np.testing.assert_allclose(numbers, [fit.estimate, fit.ci.low, fit.tau2], rtol=1e-9, atol=1e-12)
+    assert table.loc["empty", "estimate"] == ""
+    assert "1 set could not be pooled" in ran.err
+    shown = run("batch", "sets.csv", "--by", "outcome").out
+    assert "line 7 (outcome empty, d), yi: is empty or no number" in shown
+    assert re.search(r"^empty +NA", shown, flags=re.MULTILINE)
+    assert len(run("batch", "sets.csv", "--by", "outcome", "--json").json["faults"]) == 2
+
+
+def test_batch_writes_the_results_of_parquet_files_to_a_folder(run):
+    pytest.importorskip("pyarrow")
+    frame = pd.read_csv(io.StringIO(SETS))
+    frame.to_parquet("one.parquet")
+    frame.assign(outcome=frame["outcome"] + "2").to_parquet("two.parquet")
+    asked = ("batch", "one.parquet", "two.parquet", "--by", "outcome", "--output", "results")
+    assert "6 sets in 2 parts" in run(*asked).out
+    table = run(*asked, "--csv").csv.set_index("outcome")
+    expected = mp.meta_analysis_batch(frame[frame["outcome"] == "hope"], by="outcome").to_frame()
+    assert float(table.loc["hope2", "estimate"]) == expected.loc[0, "estimate"]
+    assert run(*asked, "--level", "0.9").code == 2
+
+
+def test_the_multiverse_has_a_row_for_each_specification(run):
+    typed = (
+        "multiverse",
+        "means.csv",
+        "--tau2-method",
+        "REML",
+        "--tau2-method",
+        "DL",
+        "--ci-method",
+        "HK",
+        "--ci-method",
+        "z",
+    )
+    assert len(run(*typed, "--csv").csv) == 4
+    found = run(*typed, "--draws", "20", "--json").json
+    assert len(found["specifications"]) == 4
+    assert found["test"]["draws"] >= 8
+
+
+def test_findings_and_a_report_are_written(run):
+    found = run("findings", "lyons2021", "--outcome", "recovery", "--output", "sof.md")
+    assert found.out == "wrote sof.md\n"
+    assert "recovery" in Path("sof.md").read_text(encoding="utf-8").lower()
+    shown = run("findings", "lyons2021", "--outcome", "recovery", "--csv")
+    assert len(shown.csv) == 1
+    ran = run("report", "ready.csv", "--output", "page.html")
+    assert ran.code == 0
+    assert Path("page.html").read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("influence means.csv --by nothing", "no column 'nothing'"),
+        ("influence means.csv --by trial --baujat b.png", "--baujat has no effect with --by"),
+        ("influence means.csv --figure a.doc", "--figure 'a.doc': the name must end in .png"),
+        ("influence lyons2021 --outcome hope --level 0.9", "--level: no effect with --outcome"),
+        ("gosh means.csv --figure no/a.png", "make it first"),
+        ("gosh means.csv --study kim2019", "--study has no effect without --figure"),
+        ("gosh means.csv --study kim --figure a.png", "--study 'kim' is unknown. Did you mean 'kim2019'?"),
+        ("gosh means.csv --clusters heaps", "--clusters 'heaps' is unknown"),
+        ("gosh means.csv --where format=group", "three or more are needed"),
+        ("bias means.csv --method egger", "--method 'egger' is unknown. Did you mean 'egger_test'?"),
+        ("bias means.csv --method harbord_test", "cannot be applied here: needs counts"),
+        ("bias means.csv --favoured up", "--favoured 'up' is unknown"),
+        ("bias means.csv --where format=group", "at least 3 are needed"),
+        ("power --n1 9 --n2 9", "what is left out is what is computed"),
+        ("power --effect 0.2", "--n1 and --n2"),
+        ("power --effect 0.2 --studies 0 --sei 1", "--studies must be a whole number"),
+        ("power --effect nan --studies 5 --sei 1", "--effect must be a finite number"),
+        ("power --effect 0.2 --studies 5 --n1 9 --n2 9 --measure OR", "needs --risk"),
+        ("power --effect 0.2 --studies 5 --sei 1 --power 0.9", "--power has no effect"),
+        ("power --effect 0.2 --sei 1 --simulations 1000", "--simulations needs"),
+        ("power --effect 0.2 --sei 1 --i2 9 --tau2 1", "not both"),
+        ("power --effect 0.2 --sei 1 --i2 9 --i2 20", "give heterogeneity once"),
+        ("power --studies 5 --sei 1 --curve a.png", "no --curve"),
+        ("power --effect 0.2 --studies 5 --sei 1 --i2 120", "from 0 to below 100"),
+        ("batch ready.csv --by outcome", "there is no column 'outcome' in ready.csv"),
+        ("batch absent.csv --by outcome", "absent.csv: No such file"),
+        ("batch bad.csv --by a", "not a CSV file"),
+        ("batch bare.csv --by dose", "no rows below its header"),
+        ("batch ready.csv --by dose --output here", "--output is for Parquet files"),
+        ("batch ready.parquet --by dose", "--output names a folder"),
+        ("batch ready.csv ready.parquet --by dose", "not both"),
+        ("batch ready.csv --by dose --ci-method PL", "--ci-method 'PL' is not made for many sets at once"),
+        ("multiverse means.csv", "no choice is declared"),
+        ("findings means.csv --output a.txt", "no column 'outcome'"),
+        ("report nowhere", "is unknown"),
+        ("report means.csv --output a.txt", ".html, .md, .docx"),
+    ],
+)
+def test_what_the_commands_of_sensitivity_refuse(run, typed, says):
+    Path("bad.csv").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
+    Path("bare.csv").write_text("dose,yi,vi\n")
+    ran = run(*typed.split())
+    assert ran.code in (1, 2)
+    assert ran.out == ""
+    assert says in ran.err
+    assert "Traceback" not in ran.err
+
+
+# Cluster trials
+
+CLUSTERS = """study_id,design,mean_cluster_size,icc,direction,n1,mean1,sd1,n2,mean2,sd2
+a,cluster,11,0.1,higher_better,60,5,2,60,4,2
+b,,,,higher_better,50,5,2,50,4.4,2
+c,cluster,,,higher_better,50,5,2,50,4.3,2
+d,parallel,,,higher_better,50,5,2,50,4.5,2
+"""
+
+
+@pytest.mark.filterwarnings("ignore::metapeer.DataWarning")
+def test_cluster_trials_are_pooled_by_the_design_that_is_recorded(run):
+    Path("clusters.csv").write_text(CLUSTERS)
+    rows = mp.read_outcomes("clusters.csv")
+    halved = rows.assign(n1=[30, 50, 50, 50], n2=[30, 50, 50, 50])
+    fit = mp.meta_analysis(mp.effect_size(halved))
+    ran = run("pool", "clusters.csv")
+    assert (
+        "a: cluster trial: numbers divided by the design effect 2 (mean cluster size 11, icc 0.1 as recorded)"
+        in ran.out
+    )
+    assert "c: cluster trial, not adjusted: mean_cluster_size and icc are not recorded" in ran.out
+    found = run("pool", "clusters.csv", "--json").json
+    assert found["estimate"] == fit.estimate
+    assert found["participants"] == 420
+    for typed in (("pool", "--csv"), ("influence", "--csv"), ("bayes",), ("regress", "--moderator", "n1")):
+        ran = run(typed[0], "clusters.csv", *typed[1:])
+        assert (ran.out + ran.err).count("divided by the design effect 2") == 1, typed
+    assert run("subgroup", "clusters.csv", "--by", "design", "--json").json["notes"][-2].startswith("a: cluster trial")
+
+
+def test_commands_that_take_cluster_trials_as_they_stand_say_so(run):
+    Path("clusters.csv").write_text(CLUSTERS)
+    ran = run("multiverse", "clusters.csv", "--tau2-method", "DL", "--tau2-method", "PM")
+    assert (
+        "warning: a, c: cluster trials, which multiverse takes as if people had been randomised one by one" in ran.err
+    )
+    header, *rows = EVENTS.splitlines()
+    lines = [f"{header},design", *(f"{row},cluster" for row in rows)]
+    Path("clusters.csv").write_text("\n".join(lines) + "\n")
+    assert "a2001, b2002, c2003, d2004: cluster trials, which counts takes" in run("counts", "clusters.csv").err
+
+
+def test_a_review_is_pooled_with_its_cluster_trials_adjusted_with_and_without_its_plan(run):
+    assert run("init", "mine", "--from", "lyons2021").code == 0
+    clusters = TRIAL.replace("source\n", "source,design,mean_cluster_size,icc\n").replace(
+        "table 2", "table 2,cluster,11,0.1"
+    )
+    Path("clusters.csv").write_text(clusters, encoding="utf-8")
+    assert run("add", "mine", "clusters.csv", "--write").code == 0
+    plain = run("pool", "mine", "--where", "study_id=doe2025", "--variance", "metapsy", "--json").json
+    by_plan = mp.pool_review("mine", outcomes="recovery")["recovery"]
+    place = [label.startswith("doe2025") for label in by_plan.labels].index(True)
+    assert plain["studies"][0]["sei"] == pytest.approx(by_plan.vi[place] ** 0.5, rel=1e-12)
+    assert "design effect 2" in plain["notes"][-1]
