@@ -78,6 +78,8 @@ def command(app: typer.Typer, name: str | None = None, **about: Any) -> Callable
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        # Left to itself click cuts the line in the list of commands after 45 characters.
+        about.setdefault("short_help", (inspect.getdoc(function) or "").partition("\n")[0])
         app.command(name, cls=_GroupedCommand, **about)(run)
         return function
 
