@@ -1,6 +1,7 @@
 """The door to trial sequential analysis: Lan and DeMets' boundaries against a required information size."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -136,6 +137,8 @@ def trial_sequential_analysis(
         heterogeneity=share,
         adjusted_by=source,
     )
+    if share == 0.0 and source not in ("", "stated"):
+        required = replace(required, adjusted_by=f"none: {source} is 0%")
     if information == "participants":
         amounts, end = _participants(steps), required.participants
         if end is None:

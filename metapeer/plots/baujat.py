@@ -9,9 +9,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from metapeer.errors import ChoiceError, DataError, Fault
-from metapeer.plots.bubble import FARTHEST, _check, _Sheet
-from metapeer.plots.cells import clean_text, true_minus
-from metapeer.plots.style import INK, POOLED, PREDICTED, RULE, SIZE, SMALL, STUDY, root_figure
+from metapeer.formatting import count
+from metapeer.plots.bubble import FARTHEST
+from metapeer.plots.cells import clean_text
+from metapeer.plots.panel_reading import Width, describe
+from metapeer.plots.panel_sheet import Sheet, check_sides, dress, note_lines
+from metapeer.plots.style import INK, POOLED, PREDICTED, SIZE, SMALL, STUDY, root_figure
 from metapeer.plots.text import PlainText, text_width
 from metapeer.plots.ticks import tick_text, ticks_within
 
@@ -57,8 +60,8 @@ def baujat_plot(
     y_label: str = "Influence on the pooled effect",
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 5.5,
-    height: float = 3.8,
+    width: Width = 5.5,
+    height: Width = 3.8,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw a Baujat plot.
@@ -76,8 +79,8 @@ def baujat_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float
-        Of the figure, and of its panel, in inches.
+    width, height : float or str
+        Of the figure, and of its panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -104,20 +107,17 @@ def baujat_plot(
     >>> len(figure.axes[0].lines[0].get_xdata())
     2
     """
-    _check(width, height, None, ax)
+    sides = check_sides(width, height, None, ax)
     x, y, labels, marked = _read(table)
     right, high = (float(values.max()) or 1.0 for values in (x, y))
     low_x, low_y = -MARGIN * right, -MARGIN * high
     right, high = (1.0 + MARGIN) * right, (1.0 + MARGIN) * high
-    remarks = (notes,) if isinstance(notes, str) else tuple(notes)
-    words = [true_minus(clean_text(note)) for note in remarks if clean_text(note)]
-    tall = 72.0 * float(height) if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
+    words = note_lines(notes)
+    tall = 72.0 * sides[1] if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
     y_ticks = ticks_within(low_y, high, tall, 2.5 * SIZE)
     y_texts = tick_text(y_ticks)
     widest = max((text_width(text, SIZE) for text in y_texts), default=0.0)
-    sheet = _Sheet(
-        ax, (float(width), float(height)), (clean_text(title), clean_text(x_label), clean_text(y_label), words), widest
-    )
+    sheet = Sheet(ax, sides, (clean_text(title), clean_text(x_label), clean_text(y_label), words), widest)
     panel = sheet.ax
     panel.set_xlim(low_x, right)
     panel.set_ylim(low_y, high)
@@ -137,14 +137,13 @@ def baujat_plot(
     x_ticks = ticks_within(low_x, right, sheet.wide, SIZE)
     panel.set_xticks(list(x_ticks), labels=list(tick_text(x_ticks)))
     panel.set_yticks(list(y_ticks), labels=list(y_texts))
-    panel.minorticks_off()
-    panel.tick_params(labelsize=SIZE, length=3, width=0.8, color=RULE, labelcolor=INK, labelfontfamily="DejaVu Sans")
-    for side, spine in panel.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(RULE)
-        spine.set_linewidth(0.8)
-    sheet.write()
-    return root_figure(panel)
+    dress(panel)
+    sheet.finish()
+    far = [i for i in np.argsort(-((x / right) ** 2 + (y / high) ** 2), kind="stable").tolist() if labels[i]][:3]
+    named = f" Farthest from the origin: {', '.join(labels[i] for i in far)}." if far else ""
+    return describe(
+        root_figure(panel), f"Baujat plot of {count(x.size, 'study', 'studies')}: {y_label} against {x_label}.{named}"
+    )
 
 
 def _name(panel: Axes, x: FloatArray, y: FloatArray, labels: Sequence[str], scale: tuple[float, float]) -> None:

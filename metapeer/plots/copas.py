@@ -8,13 +8,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 
 from metapeer.errors import ChoiceError, DataError
-from metapeer.plots.bubble import _check, _read, _Sheet
+from metapeer.plots.bubble import _read
 from metapeer.plots.cells import clean_text, true_minus
 from metapeer.plots.forest_scale import is_finite
+from metapeer.plots.panel_reading import Width, describe, number_words
+from metapeer.plots.panel_sheet import Sheet, check_sides, dress, note_lines
 from metapeer.plots.style import INK, POOLED, PREDICTED, QUIET, RULE, SIZE, SMALL, root_figure
-from metapeer.plots.text import text_width
+from metapeer.plots.text import FAMILY, text_width
 from metapeer.plots.ticks import tick_text, ticks_within
 
 __all__ = ["copas_plot"]
@@ -29,15 +33,10 @@ def _frame(panel: Axes, x: tuple[float, float], y: tuple[float, float], wide: fl
     down = ticks_within(min(y), max(y), high, 2.5 * SIZE)
     panel.set_xticks(list(across), labels=list(tick_text(across)))
     panel.set_yticks(list(down), labels=list(tick_text(down)))
-    panel.minorticks_off()
-    panel.tick_params(labelsize=SIZE, length=3, width=0.8, color=RULE, labelcolor=INK, labelfontfamily="DejaVu Sans")
-    for side, spine in panel.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(RULE if side == "left" else QUIET)
-        spine.set_linewidth(0.8)
+    dress(panel)
 
 
-def _sheets(sides: tuple[float, float], heading: str, effect: str, words: Sequence[str]) -> tuple[Figure, list[_Sheet]]:
+def _sheets(sides: tuple[float, float], heading: str, effect: str, words: Sequence[str]) -> tuple[Figure, list[Sheet]]:
     """Three sheets in one figure: each panel has its own labels, the first the title and the last the notes."""
     tick = text_width("−0.000", SIZE)
     lowest = "P(least precise study published)"
@@ -46,7 +45,7 @@ def _sheets(sides: tuple[float, float], heading: str, effect: str, words: Sequen
         ("", lowest, effect, ()),
         ("", lowest, "p, residual selection", words),
     ]
-    models = [_Sheet(None, sides, labels, tick).ax for labels in plan]
+    models = [Sheet(None, sides, labels, tick).ax for labels in plan]
     sizes = [float(root_figure(model).get_size_inches()[1]) for model in models]
     whole = sum(sizes)
     no_engine: Any = "none"  # matplotlib's types forget this choice; without it the caller's rcParams decide
@@ -55,9 +54,25 @@ def _sheets(sides: tuple[float, float], heading: str, effect: str, words: Sequen
     for labels, model, size in zip(plan, models, sizes, strict=True):
         box = model.get_position()
         place = (box.x0, (top - size + box.y0 * size) / whole, box.width, box.height * size / whole)
-        sheets.append(_Sheet(figure.add_axes(place), sides, labels, tick))
+        sheets.append(Sheet(figure.add_axes(place), sides, labels, tick))
         top -= size
     return figure, sheets
+
+
+def _name_contours(panel: Axes, labels: Sequence[Text]) -> None:
+    """Set the numbers of contours level, and leave out those that would cover others."""
+    figure = root_figure(panel)
+    taken: list[tuple[float, float, float, float]] = []
+    for label in labels:
+        x, y = panel.transData.transform(label.get_position()) * 72 / figure.dpi
+        half = text_width(label.get_text(), SMALL) / 2 + 2
+        box = (x - half, x + half, y - SMALL / 2 - 1, y + SMALL / 2 + 1)
+        if any(box[1] > a and box[0] < b and box[3] > c and box[2] < d for a, b, c, d in taken):
+            label.remove()
+            continue
+        taken.append(box)
+        label.set(rotation=0, fontfamily=FAMILY, fontsize=SMALL, color=INK, parse_math=False, usetex=False)
+        label.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
 def copas_plot(
@@ -69,8 +84,8 @@ def copas_plot(
     effect_label: str = "Adjusted effect",
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 5.5,
-    height: float = 2.3,
+    width: Width = 5.5,
+    height: Width = 2.3,
 ) -> Figure:
     """Draw Copas' selection model.
 
@@ -96,8 +111,8 @@ def copas_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float
-        Of the figure, and of each panel, in inches.
+    width, height : float or str
+        Of the figure, and of each panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
 
     Returns
     -------
@@ -125,7 +140,7 @@ def copas_plot(
     >>> len(copas_plot(line, surface).axes)
     3
     """
-    _check(width, height, None, None)
+    sides = check_sides(width, height, None, None)
     if not is_finite(residual_alpha) or not 0.0 < float(residual_alpha) < 1.0:
         raise ChoiceError(f"residual_alpha must be a number between 0 and 1, not {residual_alpha!r}")
     points = _read(line, "line", _LINE, ("ci_low", "ci_high", "selected"))
@@ -135,16 +150,17 @@ def copas_plot(
         raise DataError("surface", ["must be a full grid of at least two values of gamma0 and of gamma1"])
     order = np.lexsort((cells["gamma1"], cells["gamma0"]))
     z = cells["estimate"][order].reshape(first.size, second.size)
-    remarks = (notes,) if isinstance(notes, str) else tuple(notes)
-    words = [true_minus(clean_text(note)) for note in remarks if clean_text(note)]
+    words = note_lines(notes)
 
-    figure, sheets = _sheets((float(width), float(height)), clean_text(title), clean_text(effect_label), words)
+    figure, sheets = _sheets(sides, clean_text(title), clean_text(effect_label), words)
     contour, effects, test = (sheet.ax for sheet in sheets)
     wide, high = sheets[0].wide, sheets[0].high
     _frame(contour, (first[0], first[-1]), (second[0], second[-1]), wide, high)
     if np.ptp(z) > 0.0:
         drawn = contour.contour(first, second, z.T, levels=10, colors=QUIET, linewidths=0.8, linestyles="solid")
-        contour.clabel(drawn, fontsize=SMALL, inline=True, fmt=lambda value: true_minus(f"{value:g}"))
+        levels = np.asarray(drawn.levels)
+        names = dict(zip(levels.tolist(), tick_text(levels.tolist()), strict=True))
+        _name_contours(contour, contour.clabel(drawn, inline=False, fmt=names))
     if is_finite(slope):
         x = np.array([0.0, 1.0])
         at = (first[0] + x * np.ptp(first), second[0] + (1.0 + slope * (x - 1.0)) * np.ptp(second))
@@ -169,6 +185,14 @@ def copas_plot(
     chosen = np.flatnonzero(points.get("selected", np.zeros(p.size)) == 1.0)
     for panel, name in ((effects, "estimate"), (test, "residual_p")):
         panel.plot(p[chosen], points[name][chosen], "D", color=PREDICTED, markersize=6.0, zorder=5)
+        ticks = [tick for tick in panel.get_xticks().tolist() if tick <= 1.0]  # the axis goes on, probabilities do not
+        panel.set_xticks(ticks, labels=tick_text(ticks))
     for sheet in sheets:
-        sheet.write()
-    return figure
+        sheet.finish()
+    whole = number_words(points["estimate"][0], low[0], high_ends[0])
+    told = f"Copas' selection model in three panels. {effect_label} without selection: {whole}."
+    if chosen.size:
+        i = int(chosen[0])
+        told += f" Adjusted: {number_words(points['estimate'][i], low[i], high_ends[i])}, where the least precise "
+        told += f"study is published with probability {p[i]:.2f}."
+    return describe(figure, told)

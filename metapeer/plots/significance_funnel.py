@@ -11,10 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from metapeer.errors import ChoiceError, check_choice
-from metapeer.plots.bubble import _check, _read, _Sheet
-from metapeer.plots.cells import clean_text, true_minus
+from metapeer.formatting import count
+from metapeer.plots.bubble import _read
+from metapeer.plots.cells import clean_text
 from metapeer.plots.forest_scale import is_finite
-from metapeer.plots.style import INK, POOLED, PREDICTED, QUIET, RULE, SIZE, SMALL, root_figure
+from metapeer.plots.panel_reading import Width, describe, number_words
+from metapeer.plots.panel_sheet import Sheet, check_sides, dress, note_lines
+from metapeer.plots.style import INK, POOLED, PREDICTED, QUIET, RULE, SIZE, root_figure
 from metapeer.plots.text import text_width
 from metapeer.plots.ticks import tick_text, ticks_within
 
@@ -32,8 +35,8 @@ def significance_funnel_plot(
     y_label: str = "Standard error",
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 5.5,
-    height: float = 3.6,
+    width: Width = 5.5,
+    height: Width = 3.6,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw effects over their standard errors, with the line that parts affirmative ones from the others.
@@ -57,8 +60,8 @@ def significance_funnel_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float
-        Of the figure, and of its panel, in inches.
+    width, height : float or str
+        Of the figure, and of its panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -85,7 +88,7 @@ def significance_funnel_plot(
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     ['affirmative', 'not affirmative', 'all effects', 'worst case']
     """
-    _check(width, height, None, ax)
+    sides = check_sides(width, height, None, ax)
     check_choice("favoured", favoured, ("positive", "negative"))
     for name, value in (("estimate", estimate), ("worst", worst)):
         if not is_finite(value):
@@ -94,14 +97,21 @@ def significance_funnel_plot(
         raise ChoiceError(f"alpha must be a number between 0 and 1, not {alpha!r}")
     columns = _read(table, "table", ("yi", "sei", "affirmative"), ())
     yi, sei, affirmed = columns["yi"], columns["sei"], columns["affirmative"] != 0.0
-    remarks = (notes,) if isinstance(notes, str) else tuple(notes)
-    words = [true_minus(clean_text(note)) for note in remarks if clean_text(note)]
-    tall = 72.0 * float(height) if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
-    deepest = 1.2 * float(sei.max())  # room for the legend below the least precise effect
+    words = note_lines(notes)
+    tall = 72.0 * sides[1] if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
+    deepest = 1.05 * float(sei.max())
     y_ticks = ticks_within(0.0, deepest, tall, 2.5 * SIZE)
     y_texts = tick_text(y_ticks)
     labels = (clean_text(title), clean_text(x_label), clean_text(y_label), words)
-    sheet = _Sheet(ax, (float(width), float(height)), labels, max(text_width(text, SIZE) for text in y_texts))
+    dots: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 5.0, "markeredgewidth": 1.1}
+    dots["clip_on"] = False  # precise studies stand on the edge
+    handles = [
+        Line2D([], [], color=POOLED, markeredgecolor=POOLED, label="affirmative", **dots),
+        Line2D([], [], color="white", markeredgecolor=PREDICTED, label="not affirmative", **dots),
+        Line2D([], [], color=INK, linewidth=1.1, label="all effects"),
+        Line2D([], [], color=PREDICTED, linewidth=1.3, linestyle=(0, (4, 2)), label="worst case"),
+    ]
+    sheet = Sheet(ax, sides, labels, max(text_width(text, SIZE) for text in y_texts), keys=handles)
     panel = sheet.ax
     sign = 1.0 if favoured == "positive" else -1.0
     reach = sign * NormalDist().inv_cdf(1.0 - float(alpha) / 2.0)
@@ -115,35 +125,16 @@ def significance_funnel_plot(
     panel.plot(reach * edge, edge, color=QUIET, linewidth=0.9, linestyle=(0, (1, 1.5)), zorder=1)
     panel.axvline(float(estimate), color=INK, linewidth=1.1, zorder=2)
     panel.axvline(float(worst), color=PREDICTED, linewidth=1.3, linestyle=(0, (4, 2)), zorder=2)
-    dots: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 5.0, "markeredgewidth": 1.1}
     panel.plot(yi[affirmed], sei[affirmed], color=POOLED, markeredgecolor=POOLED, zorder=4, **dots)
     panel.plot(yi[~affirmed], sei[~affirmed], color="white", markeredgecolor=PREDICTED, zorder=3, **dots)
-    handles = [
-        Line2D([], [], color=POOLED, markeredgecolor=POOLED, label="affirmative", **dots),
-        Line2D([], [], color="white", markeredgecolor=PREDICTED, label="not affirmative", **dots),
-        Line2D([], [], color=INK, linewidth=1.1, label="all effects"),
-        Line2D([], [], color=PREDICTED, linewidth=1.3, linestyle=(0, (4, 2)), label="worst case"),
-    ]
-    legend = panel.legend(
-        handles=handles,
-        loc="lower center",
-        ncols=4,
-        framealpha=1.0,
-        edgecolor="white",
-        fancybox=False,
-        borderpad=0.3,
-        columnspacing=1.4,
-        prop={"family": "DejaVu Sans", "size": SMALL},
-    )
-    legend.set_zorder(2.5)
     x_ticks = ticks_within(left, right, sheet.wide, SIZE)
     panel.set_xticks(list(x_ticks), labels=list(tick_text(x_ticks)))
     panel.set_yticks(list(y_ticks), labels=list(y_texts))
-    panel.minorticks_off()
-    panel.tick_params(labelsize=SIZE, length=3, width=0.8, color=RULE, labelcolor=INK, labelfontfamily="DejaVu Sans")
-    for side, spine in panel.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(RULE if side == "left" else QUIET)
-        spine.set_linewidth(0.8)
-    sheet.write()
-    return root_figure(panel)
+    dress(panel)
+    sheet.finish()
+    return describe(
+        root_figure(panel),
+        f"Significance funnel plot of {count(yi.size, 'effect')}, {int(affirmed.sum())} of them affirmative. Pooled "
+        f"effect of all: {number_words(float(estimate))}; worst case, of those that are not affirmative: "
+        f"{number_words(float(worst))}.",
+    )

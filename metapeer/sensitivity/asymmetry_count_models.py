@@ -11,7 +11,6 @@ from metapeer.effects.measures import find_measure
 from metapeer.errors import DataError, DataWarning, Fault, MetapeerError, check_choice
 from metapeer.formatting import count
 from metapeer.pooling.count_data import read_counts
-from metapeer.pooling.intervals import check_level
 from metapeer.pooling.models import Effects, Notes
 from metapeer.pooling.results import MetaAnalysisResult
 from metapeer.pooling.weighted import FloatArray
@@ -20,7 +19,7 @@ from metapeer.sensitivity.asymmetry_counts import (
     hypergeometric_moments,
     mantel_haenszel_odds_ratio,
 )
-from metapeer.sensitivity.asymmetry_data import StudyEffects, tell_studies
+from metapeer.sensitivity.asymmetry_data import StudyEffects, level_of, tell_studies
 from metapeer.sensitivity.asymmetry_lines import fit_line
 from metapeer.sensitivity.asymmetry_models import P_METHODS
 from metapeer.sensitivity.asymmetry_ranks import rank_correlation
@@ -76,7 +75,7 @@ def _line(
     measure: str = "OR",
 ) -> AsymmetryTestResult:
     """Regress, and say what is doubtful; all errors are multiplicative."""
-    line = fit_line(yi, 1.0 / weights, x, level=check_level(level))
+    line = fit_line(yi, 1.0 / weights, x, level=level)
     notes = Notes()
     tell_studies(given, notes)
     notes.warn(stacklevel=3)
@@ -106,7 +105,7 @@ def _line(
     )
 
 
-def harbord_test(data: MetaAnalysisResult | pd.DataFrame, *, level: float = 0.95) -> AsymmetryTestResult:
+def harbord_test(data: MetaAnalysisResult | pd.DataFrame, *, level: float | None = None) -> AsymmetryTestResult:
     """Test funnel-plot asymmetry of odds ratios by Harbord's regression of efficient scores.
 
     The score ``Z`` of the log odds ratio at no effect and its variance ``V`` do not depend on one another as the log
@@ -116,8 +115,8 @@ def harbord_test(data: MetaAnalysisResult | pd.DataFrame, *, level: float = 0.95
     ----------
     data : DataFrame or MetaAnalysisResult
         Counts: ``events1``, ``total1``, ``events2``, ``total2``; or a fit of a table that has them.
-    level : float, default 0.95
-        Of the intervals.
+    level : float, optional
+        Of the intervals; that of the fit, or 0.95.
 
     Returns
     -------
@@ -160,12 +159,12 @@ def harbord_test(data: MetaAnalysisResult | pd.DataFrame, *, level: float = 0.95
         test="Harbord's test",
         formula="Z/V (Peto's log odds ratio) on 1/sqrt(V), weights V; Z the efficient score, V its variance",
         predictor="score_se",
-        level=level,
+        level=level_of(level, data if isinstance(data, MetaAnalysisResult) else None),
         measure="PETO",
     )
 
 
-def peters_test(data: MetaAnalysisResult | pd.DataFrame, *, level: float = 0.95) -> AsymmetryTestResult:
+def peters_test(data: MetaAnalysisResult | pd.DataFrame, *, level: float | None = None) -> AsymmetryTestResult:
     """Test funnel-plot asymmetry of odds ratios by Peters' regression on the inverse number of participants.
 
     Weights are ``1 / (1 / events + 1 / non-events)``, both arms together.
@@ -174,8 +173,8 @@ def peters_test(data: MetaAnalysisResult | pd.DataFrame, *, level: float = 0.95)
     ----------
     data : DataFrame or MetaAnalysisResult
         As in `harbord_test`.
-    level : float, default 0.95
-        Of the intervals.
+    level : float, optional
+        Of the intervals; that of the fit, or 0.95.
 
     Returns
     -------
@@ -218,11 +217,11 @@ def peters_test(data: MetaAnalysisResult | pd.DataFrame, *, level: float = 0.95)
         test="Peters' test",
         formula="log odds ratio on 1/participants, weights 1/(1/events + 1/non-events)",
         predictor="ninv",
-        level=level,
+        level=level_of(level, data if isinstance(data, MetaAnalysisResult) else None),
     )
 
 
-def deeks_test(data: MetaAnalysisResult | pd.DataFrame, *, level: float = 0.95) -> AsymmetryTestResult:
+def deeks_test(data: MetaAnalysisResult | pd.DataFrame, *, level: float | None = None) -> AsymmetryTestResult:
     """Test funnel-plot asymmetry of odds ratios by Deeks' regression on the effective sample size.
 
     Made for diagnostic odds ratios, whose arms (diseased and not) differ much in size: the log odds ratio is regressed
@@ -232,8 +231,8 @@ def deeks_test(data: MetaAnalysisResult | pd.DataFrame, *, level: float = 0.95) 
     ----------
     data : DataFrame or MetaAnalysisResult
         As in `harbord_test`.
-    level : float, default 0.95
-        Of the intervals.
+    level : float, optional
+        Of the intervals; that of the fit, or 0.95.
 
     Returns
     -------
@@ -276,7 +275,7 @@ def deeks_test(data: MetaAnalysisResult | pd.DataFrame, *, level: float = 0.95) 
         test="Deeks' test",
         formula="log odds ratio on 1/sqrt(ESS), weights ESS = 4 n1 n2/(n1 + n2)",
         predictor="effective",
-        level=level,
+        level=level_of(level, data if isinstance(data, MetaAnalysisResult) else None),
     )
 
 

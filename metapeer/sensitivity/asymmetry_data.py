@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from metapeer.errors import DataError, DataWarning, Fault, MetapeerError
 from metapeer.formatting import count
+from metapeer.pooling.intervals import check_level
 from metapeer.pooling.models import Effects, MetaOptions, Notes, meta_analysis, meta_options, read_effects
 from metapeer.pooling.results import MetaAnalysisResult
 from metapeer.pooling.weighted import FloatArray
@@ -21,6 +22,7 @@ __all__ = [
     "StudyEffects",
     "arm_sizes",
     "fit_of",
+    "level_of",
     "options_of",
     "read_studies",
     "size_words",
@@ -67,6 +69,29 @@ class StudyEffects:
     def k(self) -> int:
         """How many effects there are."""
         return int(self.effects.yi.size)
+
+
+def level_of(level: float | None, fit: MetaAnalysisResult | None) -> float:
+    """Confidence level of the intervals: the one asked for, that of the fit, or 0.95.
+
+    Parameters
+    ----------
+    level : float or None
+        As it was given.
+    fit : MetaAnalysisResult or None
+        The fit that was given.
+
+    Returns
+    -------
+    float
+        Checked.
+
+    Examples
+    --------
+    >>> level_of(0.9, None), level_of(None, None)
+    (0.9, 0.95)
+    """
+    return check_level(level if level is not None else 0.95 if fit is None else fit.level)
 
 
 def _trials(fit: MetaAnalysisResult) -> tuple[str, ...]:

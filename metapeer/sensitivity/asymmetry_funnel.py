@@ -58,7 +58,7 @@ def funnel_plot(
     yi: ArrayLike | None = None,
     vi: ArrayLike | None = None,
     sei: ArrayLike | None = None,
-    labels: str | Sequence[str] | None = None,
+    labels: bool | str | Sequence[str] | None = None,
     measure: str | None = None,
     yaxis: YAxis = "sei",
     contours: Sequence[float] | None = None,
@@ -78,7 +78,8 @@ def funnel_plot(
     data : MetaAnalysisResult or DataFrame, optional
         A fit, or a table of effects, which is pooled with the defaults of `meta_analysis`.
     yi, vi, sei, labels, measure
-        As in `meta_analysis`, instead of `data`.
+        As in `meta_analysis`, instead of `data`. With ``labels=True`` studies have their names beside them, and with a
+        fit, a list of names those that it lists.
     yaxis : str, default "sei"
         "sei", "vi", "seinv", "vinv" (their inverses); "ni", "ninv", "sqrtni", "sqrtninv" of the number of
         participants; or "modified_sei", ``sqrt(1/n1 + 1/n2)``, for standardised mean differences.
@@ -94,8 +95,8 @@ def funnel_plot(
     ax : matplotlib Axes, optional
         Where to draw, with room for the legend to the right; a new figure when left out.
     **options
-        ``title``, ``notes``, ``width``, ``height``, ``x_label``, ``x_limits``, ``legend`` and whatever
-        else `draw_funnel` takes.
+        ``title``, ``notes``, ``width`` and ``height`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``),
+        ``x_label``, ``x_limits``, ``legend``, ``name_studies`` and whatever else `draw_funnel` takes.
 
     Returns
     -------
@@ -126,6 +127,8 @@ def funnel_plot(
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()][-4:]
     ['p > 0.1', '0.05 < p ≤ 0.1', '0.01 < p ≤ 0.05', 'p ≤ 0.01']
     """
+    if isinstance(labels, bool) or (isinstance(data, MetaAnalysisResult) and labels is not None):
+        options, labels = {"name_studies": labels, **options}, None
     given = read_studies(data, yi=yi, vi=vi, sei=sei, labels=labels, measure=measure, least=1)
     filled = trim_and_fill if isinstance(trim_and_fill, TrimFillResult) else None
     line = egger if isinstance(egger, AsymmetryTestResult) else None
@@ -191,7 +194,9 @@ def draw_studies(
     ):
         if effects_of is not None and not np.array_equal(effects_of, effects.yi):
             raise ChoiceError(f"the result given as {name} is of other effects than those drawn")
-    points = [pd.DataFrame({"effect": effects.yi, "y": y, "kind": "study", "name": "studies"})]
+    points = [
+        pd.DataFrame({"effect": effects.yi, "y": y, "kind": "study", "name": "studies", "label": list(effects.labels)})
+    ]
     lines: list[pd.DataFrame] = []
     precise_is = "high" if yaxis in HIGH_IS_PRECISE else "low"
     # Zero belongs to the axis where it stands for a study without sampling error.
@@ -230,6 +235,7 @@ def draw_studies(
         "null_value": 0.0 if measure.has_null else None,
         "precise_is": precise_is,
         "estimate": fit.estimate,
+        "estimate_ci": (fit.ci.low, fit.ci.high),
         "estimate_label": f"pooled effect, {'random effects' if fit.model == 'random' else 'common effect'}",
         "lines": pd.concat(lines, ignore_index=True) if lines else None,
     }
@@ -243,7 +249,7 @@ def draw_studies(
             raise ChoiceError(f"contours have no effect with {effects.measure}, which has no value of no effect")
     elif contours:
         raise ChoiceError(f"contours need yaxis in {', '.join(OF_ERROR)}: no p value belongs to a place on {yaxis!r}")
-    return draw_funnel(pd.concat(points, ignore_index=True), ax=ax, **(how | options))
+    return draw_funnel(pd.concat(points, ignore_index=True).fillna({"label": ""}), ax=ax, **(how | options))
 
 
 def _axis(given: StudyEffects, yaxis: str) -> FloatArray:

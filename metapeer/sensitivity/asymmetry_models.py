@@ -8,11 +8,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from metapeer.errors import DataError, check_choice
-from metapeer.pooling.intervals import check_level
 from metapeer.pooling.models import Notes
 from metapeer.pooling.results import MetaAnalysisResult
 from metapeer.pooling.tau2 import TAU2_METHODS
-from metapeer.sensitivity.asymmetry_data import read_studies, tell_studies
+from metapeer.sensitivity.asymmetry_data import level_of, read_studies, tell_studies
 from metapeer.sensitivity.asymmetry_ranks import EXACT_LIMIT, rank_correlation
 from metapeer.sensitivity.asymmetry_regression import (
     PREDICTORS,
@@ -105,9 +104,7 @@ def egger_test(
     check_choice("predictor", predictor, [code for code in PREDICTORS if code != "modified_vi"])
     given = read_studies(data, yi=yi, vi=vi, sei=sei, labels=labels, measure=measure)
     clusters = clusters_of(given, cluster, vcov)
-    chosen = check_level(
-        given.fit.level if given.fit is not None and level is None else 0.95 if level is None else level
-    )
+    chosen = level_of(level, given.fit)
     x = predictor_values(given, predictor)
     line, words, estimator = regress(
         given,
@@ -137,7 +134,7 @@ def thompson_test(
     labels: str | Sequence[str] | None = None,
     measure: str | None = None,
     tau2_method: str = "DL",
-    level: float = 0.95,
+    level: float | None = None,
 ) -> AsymmetryTestResult:
     """Test funnel-plot asymmetry with Thompson and Sharp's regression, whose errors are additive.
 
@@ -149,8 +146,8 @@ def thompson_test(
         As in `egger_test`; of a fit only the effects are used.
     tau2_method : str, default "DL"
         Estimator of the variance about the line.
-    level : float, default 0.95
-        Of the intervals.
+    level : float, optional
+        Of the intervals; that of the fit, or 0.95.
 
     Returns
     -------
@@ -182,6 +179,7 @@ def thompson_test(
     """
     given = read_studies(data, yi=yi, vi=vi, sei=sei, labels=labels, measure=measure)
     x = predictor_values(given, "sei")
+    chosen = level_of(level, given.fit)
     line, words, estimator = regress(
         given,
         x,
@@ -190,12 +188,12 @@ def thompson_test(
         ci_method="t",
         clusters=None,
         vcov=None,
-        level=check_level(level),
+        level=chosen,
     )
     notes = Notes()
     tell_studies(given, notes, predictor="sei")
     notes.warn(stacklevel=2)
-    return build_test(given, line, x, "Thompson and Sharp's test", "sei", words, estimator, level, notes)
+    return build_test(given, line, x, "Thompson and Sharp's test", "sei", words, estimator, chosen, notes)
 
 
 def macaskill_test(
@@ -203,7 +201,7 @@ def macaskill_test(
     *,
     labels: str | Sequence[str] | None = None,
     measure: str | None = None,
-    level: float = 0.95,
+    level: float | None = None,
 ) -> AsymmetryTestResult:
     """Test funnel-plot asymmetry with Macaskill's regression of effects on the number of participants.
 
@@ -216,8 +214,8 @@ def macaskill_test(
         A fit or a table of effects, with ``n1`` and ``n2``, ``total1`` and ``total2``, or ``ni``.
     labels, measure
         As in `meta_analysis`.
-    level : float, default 0.95
-        Of the interval.
+    level : float, optional
+        Of the interval; that of the fit, or 0.95.
 
     Returns
     -------
@@ -251,13 +249,14 @@ def macaskill_test(
     """
     given = read_studies(data, labels=labels, measure=measure)
     x = predictor_values(given, "ni")
+    chosen = level_of(level, given.fit)
     line, words, _ = regress(
-        given, x, model="lm", tau2_method=None, ci_method=None, clusters=None, vcov=None, level=check_level(level)
+        given, x, model="lm", tau2_method=None, ci_method=None, clusters=None, vcov=None, level=chosen
     )
     notes = Notes()
     tell_studies(given, notes, predictor="ni")
     notes.warn(stacklevel=2)
-    return build_test(given, line, x, "Macaskill's test", "ni", words, "", level, notes)
+    return build_test(given, line, x, "Macaskill's test", "ni", words, "", chosen, notes)
 
 
 def begg_test(

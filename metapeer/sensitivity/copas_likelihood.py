@@ -13,11 +13,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, ndtr
+from scipy.special import erfcx, log_ndtr, ndtr
 
 from metapeer.pooling.weighted import FloatArray
 
-__all__ = ["CopasMaxima", "copas_log_likelihood", "hazard", "maximise_copas", "publication_probability", "unpublished"]
+__all__ = [
+    "ALIKE",
+    "CopasMaxima",
+    "copas_log_likelihood",
+    "hazard",
+    "maximise_copas",
+    "publication_probability",
+    "unpublished",
+]
 
 BoolArray = NDArray[np.bool_]
 
@@ -28,7 +36,7 @@ _PEAK = 1e-6
 """Length of the gradient below which the end of a climb is a maximum."""
 _LAST = 1e6
 """More than log-likelihoods of one data set differ by where it matters."""
-_ALIKE = 1.92
+ALIKE = 1.92
 """Half the 95% quantile of chi-squared with one degree of freedom."""
 _SILENT = 1e-7
 """Curvature in rho below which it says nothing."""
@@ -56,7 +64,7 @@ def hazard(u: FloatArray) -> FloatArray:
     >>> hazard(np.array([0.0, -40.0])).round(4).tolist()
     [0.7979, 40.025]
     """
-    return np.asarray(np.exp(-0.5 * u * u - 0.5 * np.log(2.0 * np.pi) - log_ndtr(u)))
+    return np.asarray(np.sqrt(2.0 / np.pi) / erfcx(-u / np.sqrt(2.0)))
 
 
 def unpublished(u: FloatArray) -> FloatArray:
@@ -162,7 +170,8 @@ class CopasMaxima:
     at_bound : array of bool of shape (m,)
         Whether rho is held by its outer bound.
     spike : array of shape (m,)
-        How much higher the likelihood was at another maximum, with a stronger correlation; 0 where this is the highest.
+        How much higher the likelihood was elsewhere, with a stronger correlation; 0 where this is the highest. Beyond
+        `ALIKE` the climb there did not end in a maximum.
     """
 
     x: FloatArray
@@ -349,20 +358,20 @@ def maximise_copas(
     ends, values, lengths = _climb(hill, begun.reshape(m * n, -1), np.repeat(gamma, n, axis=0))
     best = np.arange(m) * n + _choose(ends.reshape(m, n, -1), values.reshape(m, n), lengths.reshape(m, n))
     # The answers at neighbouring parameters are two more starts: they lead over ridges that no fixed start crosses.
-    turns = [(ends[best], values[best], lengths[best])]
-    turns += [_climb(hill, np.roll(ends[best], shift, axis=0), gamma) for shift in (1, -1)]
-    near_x, near_value, near_length = (np.stack(parts, axis=1) for parts in zip(*turns, strict=True))
-    chosen = _choose(near_x, near_value, near_length)
-    x = near_x[np.arange(m), chosen]
-    value = near_value[np.arange(m), chosen]
-    highest = np.maximum(values.reshape(m, n).max(axis=1), near_value.max(axis=1))
-    return _certified(hill, x, value, highest, gamma)
+    turns = [_climb(hill, np.roll(ends[best], shift, axis=0), gamma) for shift in (1, -1)]
+    # All are compared at once: an end alike to the first choice might lie twice as far below the highest.
+    first = ends.reshape(m, n, -1), values.reshape(m, n), lengths.reshape(m, n)
+    ends, values, lengths = (
+        np.concatenate([whole, *(turn[i][:, None] for turn in turns)], axis=1) for i, whole in enumerate(first)
+    )
+    at = np.arange(m), _choose(ends, values, lengths)
+    return _certified(hill, ends[at], values[at], values.max(axis=1), gamma)
 
 
 def _choose(x: FloatArray, value: FloatArray, length: FloatArray) -> NDArray[np.intp]:
     """Of the climbs from each pair's starts, the one whose end is to be taken; arrays have a row for each pair."""
     value = np.where(length < _PEAK, value, value - _LAST)
-    close = value >= value.max(axis=1, keepdims=True) - _ALIKE
+    close = value >= value.max(axis=1, keepdims=True) - ALIKE
     # A tie between climbs to one maximum is broken by its height.
     weakest = np.where(close, np.abs(x[:, :, 1]).round(6) - 1e-9 * value, np.inf)
     return np.asarray(weakest.argmin(axis=1))

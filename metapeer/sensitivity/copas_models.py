@@ -15,7 +15,13 @@ from metapeer.pooling.models import Notes
 from metapeer.pooling.results import MetaAnalysisResult
 from metapeer.pooling.weighted import FloatArray, coefficients
 from metapeer.sensitivity.copas_contours import contours, crossings, round_levels
-from metapeer.sensitivity.copas_likelihood import CopasMaxima, maximise_copas, publication_probability, unpublished
+from metapeer.sensitivity.copas_likelihood import (
+    ALIKE,
+    CopasMaxima,
+    maximise_copas,
+    publication_probability,
+    unpublished,
+)
 from metapeer.sensitivity.copas_results import CopasResult
 from metapeer.sensitivity.p_values_input import (
     Evidence,
@@ -238,7 +244,7 @@ def _along(
 def _tell(
     evidence: Evidence, found: CopasMaxima, selected: int | None, residual_alpha: float, slope: float, notes: Notes
 ) -> None:
-    tell_few(evidence.k, "study", notes)
+    tell_few(evidence.effects.trial_count, "study", notes)
     tell_shared(evidence, notes)
     if math.isnan(slope):
         notes.doubt("the adjusted effect hardly changes over the grid, so that no line crosses its contours")
@@ -254,9 +260,15 @@ def _tell(
         notes.say(
             f"rho lies on its bound at {count(number, 'point')} of the line; there is no standard error if tau is 0"
         )
-    spikes = int((found.spike > _SPIKE).sum())
-    if spikes:
+    alike = found.spike[(found.spike > _SPIKE) & (found.spike <= ALIKE)]
+    if alike.size:
         notes.say(
-            f"at {count(spikes, 'point')} the likelihood has a second, higher maximum with a stronger correlation "
-            f"(by up to {float(found.spike.max()):.2f}); the one with the weaker is taken"
+            f"at {count(alike.size, 'point')} the likelihood has a second, higher maximum with a stronger correlation "
+            f"(by up to {float(alike.max()):.2f}); the one with the weaker is taken"
+        )
+    endless = found.spike[found.spike > ALIKE]
+    if endless.size:
+        notes.doubt(
+            f"at {count(endless.size, 'point')} the likelihood is higher elsewhere (by up to "
+            f"{float(endless.max()):.2f}), where no climb ended in a maximum; the highest maximum found is taken"
         )

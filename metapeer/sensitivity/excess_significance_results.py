@@ -243,7 +243,7 @@ def excess_significance_test(
         tes_alpha=tes_alpha,
         toward=supposed,
     )
-    tell_few(evidence.k, "study", notes)
+    tell_few(evidence.effects.trial_count, "study", notes)
     tell_shared(evidence, notes)
     if tau2 == 0.0:
         tell_heterogeneity(

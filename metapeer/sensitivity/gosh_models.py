@@ -14,6 +14,7 @@ from metapeer.pooling.models import Effects, Model, read_effects
 from metapeer.pooling.results import MetaAnalysisResult
 from metapeer.pooling.weighted import FloatArray
 from metapeer.sensitivity.gosh_results import GOSH_COLUMNS, GoshResult
+from metapeer.sensitivity.influence_refits import effects_of, fit_of
 
 __all__ = ["gosh"]
 
@@ -65,7 +66,7 @@ def gosh(
     Raises
     ------
     MetapeerError
-        If there are fewer than 3 studies, or more than 63.
+        If there are fewer than 3 studies, or more than 63, or the fit rests on more than effects and their variances.
     DataError
         If the table cannot be pooled.
 
@@ -96,6 +97,7 @@ def gosh(
     return GoshResult(
         measure=effects.measure,
         labels=effects.labels,
+        trials=effects.trial_count,
         members=members,
         columns=columns,
         complete=everything,
@@ -109,7 +111,7 @@ def _read(
     data: "MetaAnalysisResult | pd.DataFrame", model: Model | None, tau2_method: str | None, engine: Engine
 ) -> tuple[Effects, BatchOptions]:
     if isinstance(data, MetaAnalysisResult):
-        effects = Effects(yi=data.yi, vi=data.vi, labels=data.labels, measure=data.measure)
+        effects = effects_of(fit_of(data, {}, stacklevel=2))
         chosen = model or data.model
         estimator = tau2_method or (data.tau2_method if chosen == "random" else None) or None
     elif isinstance(data, pd.DataFrame):
@@ -124,6 +126,8 @@ def _read(
 def _draw(k: int, number: int, seed: int) -> NDArray[np.uint64]:
     """Draw subsets, each study with probability one half; never an empty one, and none twice."""
     rng = np.random.default_rng(seed)
+    if number > 2 ** (k - 1):  # drawing until the last ones are met would take for ever
+        return rng.permutation(np.arange(1, 2**k, dtype=np.uint64))[:number]
     found = np.empty(0, dtype=np.uint64)
     while found.size < number:
         more = rng.integers(1, 2**k, size=math.ceil(1.1 * (number - found.size)) + 16, dtype=np.uint64)

@@ -33,7 +33,9 @@ class GoshResult(Printable):
     measure : str
         Effect measure; empty when unknown.
     labels : tuple of str
-        The studies.
+        The studies, or effects.
+    trials : int
+        Different trials among them.
     members : array of uint64 of shape (n,)
         The subsets: bit i is set when study i takes part.
     columns : dict of array of shape (n,)
@@ -48,6 +50,7 @@ class GoshResult(Printable):
 
     measure: str
     labels: tuple[str, ...]
+    trials: int
     members: NDArray[np.uint64]
     columns: dict[str, FloatArray]
     complete: bool
@@ -74,9 +77,15 @@ class GoshResult(Printable):
         Raises
         ------
         ChoiceError
-            If there is no such study.
+            If there is no such study, or several rows have that name.
         """
-        place = self.labels.index(check_choice("label", label, self.labels))
+        check_choice("label", label, self.labels)
+        rows = self.labels.count(label)
+        if rows > 1:
+            raise ChoiceError(f"{rows} effects are called {label!r}; give them labels= of their own, and pool again")
+        return self._holds(self.labels.index(label))
+
+    def _holds(self, place: int) -> NDArray[np.bool_]:
         return np.asarray((self.members >> np.uint64(place)) & np.uint64(1) == 1)
 
     def with_study(self, label: str) -> pd.DataFrame:
@@ -131,8 +140,8 @@ class GoshResult(Printable):
         """
         several = self.columns["k"] > 1
         rows = []
-        for label in self.labels:
-            there = self.has(label)
+        for place, label in enumerate(self.labels):
+            there = self._holds(place)
             row: dict[str, object] = {"label": label}
             for name in ("estimate", "I2"):
                 row[f"{name}_with"] = _median(self.columns[name][several & there])
@@ -201,6 +210,7 @@ class GoshResult(Printable):
         for row, excess in zip(sizes, rows, strict=True):
             table[f"cluster {row['cluster']}"] = excess
         return GoshClusters(
+            measure=self.measure,
             method=method,
             sizes=pd.DataFrame(sizes),
             excess=table,
@@ -246,20 +256,31 @@ class GoshResult(Printable):
         """
         k, shown = len(self.labels), self.studies().head(5)
         rows = [
-            [str(row["label"]), *(format_number(float(row[name]), 3) for name in ("estimate_with", "estimate_without"))]
+            [
+                str(row["label"]),
+                *(_shown(float(row[name]), self.measure) for name in ("estimate_with", "estimate_without")),
+            ]
             + [format_number(float(row[name]), 0) for name in ("I2_with", "I2_without")]
             for row in shown.to_dict("records")
         ]
+        notes = []
+        if self.trials < k:
+            notes.append(
+                f"{count(k, 'effect')} from {count(self.trials, 'trial')}: subsets are of effects, which are pooled as "
+                "if independent; average_within_trial() makes one effect of each trial"
+            )
         which = "all" if self.complete else f"{len(self):,} drawn at random (seed {self.seed}) of the"
         how = "common effect" if self.model == "common" else f"random effects, tau² by {self.tau2_method}"
         return [
             TextTable(
-                title=f"GOSH: {which} {2**k - 1:,} subsets of {count(k, 'study', 'studies')}",
-                header=("medians over subsets", "estimate with", "without", "I² with", "without"),
+                title=f"GOSH: {which} {2**k - 1:,} subsets of "
+                f"{count(k, 'study', 'studies') if self.trials == k else count(k, 'effect')}",
+                header=("medians over subsets", f"{_name(self.measure)} with", "without", "I² with", "without"),
                 rows=rows,
                 notes=(
                     f"{how}; subsets of two or more studies; the studies whose presence moves the estimate most",
                     "a description of the data, not a test: no study is wrong because it differs",
+                    *notes,
                 ),
             )
         ]
@@ -271,6 +292,8 @@ class GoshClusters(Printable):
 
     Parameters
     ----------
+    measure : str
+        Effect measure; empty when unknown.
     method : str
         How they were found.
     sizes : DataFrame
@@ -284,6 +307,7 @@ class GoshClusters(Printable):
         Subsets that belong to no heap (DBSCAN).
     """
 
+    measure: str
     method: str
     sizes: pd.DataFrame
     excess: pd.DataFrame
@@ -310,13 +334,13 @@ class GoshClusters(Printable):
         """
         heaps = TextTable(
             title=f"heaps of subsets by {self.method}: {len(self.sizes)}",
-            header=("cluster", "subsets", "share", "estimate", "I²"),
+            header=("cluster", "subsets", "share", _name(self.measure), "I²"),
             rows=[
                 [
                     str(row["cluster"]),
                     f"{row['subsets']:,}",
                     f"{100 * row['share']:.0f}%",
-                    format_number(row["estimate"], 3),
+                    _shown(row["estimate"], self.measure),
                     f"{row['I2']:.0f}%",
                 ]
                 for row in self.sizes.to_dict("records")
@@ -335,6 +359,17 @@ class GoshClusters(Printable):
             notes=("share of the heap's subsets that hold the study, minus that share among other subsets",),
         )
         return [heaps, studies]
+
+
+def _name(measure: str) -> str:
+    """What estimates are called: ratios are shown as ratios, and others on the scale on which they are pooled."""
+    scale = measure_of(measure).scale
+    return (measure if scale in ("identity", "log") else f"{scale} {measure}") or "estimate"
+
+
+def _shown(estimate: float, measure: str) -> str:
+    entry = measure_of(measure)
+    return format_number(entry.display(estimate) if entry.scale == "log" else estimate, 3)
 
 
 def _median(values: FloatArray) -> float:

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from metapeer.errors import check_choice
 from metapeer.formatting import count, format_level, format_number, format_p
 from metapeer.plots.forest import forest_plot
-from metapeer.pooling.forest_table import ARM_NAMES, favours_words
+from metapeer.plots.forest_look import LAYOUTS
+from metapeer.pooling.forest_table import ARM_NAMES, favours_words, judged_rows
 from metapeer.pooling.intervals import normal_quantile
 from metapeer.pooling.results import measure_of
 
@@ -74,7 +76,12 @@ def deletion_table(found: "LeaveOneOutResult") -> pd.DataFrame:
 
 
 def draw_deletions(
-    found: "LeaveOneOutResult", *, arms: tuple[str, str] = ARM_NAMES, ax: "Axes | None" = None, **options: Any
+    found: "LeaveOneOutResult",
+    *,
+    arms: tuple[str, str] = ARM_NAMES,
+    risk_of_bias: bool = False,
+    ax: "Axes | None" = None,
+    **options: Any,
 ) -> "Figure":
     """Draw the leave-one-out forest plot.
 
@@ -84,6 +91,8 @@ def draw_deletions(
         What is to be drawn.
     arms : tuple of str
         Names of arm 1 and arm 2, for what the axis favours.
+    risk_of_bias : bool, default False
+        Whether the columns ``rob_d1``, ``rob_d2``, ... and ``rob_overall`` of the study left out are drawn as signs.
     ax : Axes, optional
         Where to draw.
     **options
@@ -99,7 +108,10 @@ def draw_deletions(
     table = deletion_table(found)
     pooled = float(table["estimate"].iloc[-1])
     random = fit.model == "random"
-    right: dict[str, Any] = {"effect": f"{fit.measure or 'Effect'} ({format_level(fit.level)} CI)"}
+    look = LAYOUTS[check_choice("layout", options.get("layout", "metapeer"), LAYOUTS)]
+    effect = {"effect": look.heads[0].format(measure=fit.measure or "Effect", level=format_level(fit.level))}
+    on_left = "effect" in look.left
+    right: dict[str, Any] = {} if on_left else {**effect}
     if measure.has_null:
         right["p"] = "p"
     right |= {"tau2": "τ²"} if random else {}
@@ -108,15 +120,22 @@ def draw_deletions(
     changed = f"* {count(number, 'deletion')} that would change the conclusion." if number else (
         "No single deletion changes the conclusion." if measure.has_null else ""
     )  # fmt: skip
+    notes = [f"Each diamond pools the effects that are left. Interval of all: {fit.ci.method}. {changed}".strip()]
+    signs: dict[str, Any] = {}
+    if risk_of_bias:
+        places = [[int(i) for i in rows] for rows in found.groups]
+        table, heads, told = judged_rows(fit, table, [*places, []])
+        signs, notes = {"judgements": heads}, [f"{told} Judgements are of what was left out.", *notes]
     settings: dict[str, Any] = {
         **({"reference": pooled} if measure.has_null else {"null_value": pooled, "reference": None}),
-        "left": {"label": "Left out", "k": "Effects"},
+        "left": {"label": "Left out", "k": "Effects", **(effect if on_left else {})},
         "right": right,
         "axis_label": measure.name[0].upper() + measure.name[1:],
         "log_scale": measure.scale == "log",
         "favours": favours_words(fit.positive_favours, arms),
         "level": fit.level,
-        "notes": [f"Each diamond pools the effects that are left. Interval of all: {fit.ci.method}. {changed}".strip()],
+        "notes": notes,
+        **signs,
         **options,
     }
     return forest_plot(table, ax=ax, **settings)

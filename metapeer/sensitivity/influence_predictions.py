@@ -52,6 +52,8 @@ class BlupResult(Printable):
         Coverage of the limits.
     positive_favours : str
         The arm that a positive effect favours; empty when unknown.
+    trials : int
+        Different trials among the rows.
     """
 
     measure: str
@@ -69,6 +71,7 @@ class BlupResult(Printable):
     df: float | None
     level: float
     positive_favours: str
+    trials: int
 
     def to_frame(self) -> pd.DataFrame:
         """Put the predictions in rows.
@@ -121,15 +124,21 @@ class BlupResult(Printable):
                 )
             )
         limits = "normal" if self.df is None else f"t, {self.df:.4g} df"
+        notes = [
+            f"tau² {format_number(self.tau2, 4)} ({self.tau2_method}), taken as known; limits: {limits}",
+            "true effects are supposed to be normally distributed about the fitted ones",
+        ]
+        if self.trials < len(self.labels):
+            notes.append(
+                f"{count(len(self.labels), 'effect')} from {count(self.trials, 'trial')} are taken as independent, "
+                "as if each had a true effect of its own"
+            )
         return (
             TextTable(
                 title=f"Best linear unbiased predictions of the true effects of {count(len(self.labels), 'row')}",
                 header=("", "observed", "fitted", "shrunk %", "predicted", f"{format_level(self.level)} limits"),
                 rows=rows,
-                notes=[
-                    f"tau² {format_number(self.tau2, 4)} ({self.tau2_method}), taken as known; limits: {limits}",
-                    "true effects are supposed to be normally distributed about the fitted ones",
-                ],
+                notes=notes,
             ),
         )
 
@@ -230,4 +239,5 @@ def blup(fit: MetaAnalysisResult | MetaRegressionResult | pd.DataFrame | None = 
         df=whole.df,
         level=whole.level,
         positive_favours=whole.positive_favours,
+        trials=whole.trials,
     )

@@ -384,6 +384,11 @@ class OutliersResult(Printable):
         ]
         if self.without is None:
             notes.append("the rule names every study: nothing is left to pool")
+        if self.fit.trials < self.fit.k:
+            notes.append(
+                f"{count(self.fit.k, 'effect')} from {count(self.fit.trials, 'trial')} are judged one by one, as if "
+                "independent; the others of a trial stay"
+            )
         return (
             TextTable(
                 title=f"Outliers: {count(len(self.labels), 'row')} of {self.fit.k}",

@@ -429,9 +429,6 @@ def p_uniform_star(
     >>> found = p_uniform_star(yi=yi, sei=[0.2] * 12)
     >>> round(found.estimate, 3), [round(end, 3) for end in found.ci], round(found.tau2, 4)
     (0.524, [0.199, 0.71], 0.0131)
-
-
-    (0.524, [0.199, 0.71], 0.0131)
     """
     evidence = read_evidence(
         data, yi=yi, vi=vi, sei=sei, labels=labels, measure=measure, level=level, least=2, method="p-uniform*"
@@ -449,7 +446,7 @@ def p_uniform_star(
             "errors); selection_model() with a step is close to it"
         )
     significant = int((own >= critical).sum())
-    tell_few(evidence.k, "study", notes)
+    tell_few(evidence.effects.trial_count, "study", notes)
     tell_shared(evidence, notes)
     if significant in (0, evidence.k):
         notes.doubt(

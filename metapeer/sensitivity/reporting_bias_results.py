@@ -109,11 +109,13 @@ class ReportingBiasResult(Printable):
         """
         fit, level = self.fit, format_level(self.fit.level)
         name = fit.measure or "effect"
+        scale = measure_of(fit.measure).scale
+        on = "" if scale == "identity" else f" of {scale} {name}"
         rows = []
         for i, number in enumerate(self.k_suspect):
             ci = Interval(self.lows[i], self.highs[i], fit.level, "")
             label = "as pooled" if not number else f"{count(number, 'study', 'studies')} suspected"
-            words = fit.ci.method if not number else f"largest bias {format_number(self.max_bias[i], 3)}"
+            words = fit.ci.method if not number else f"largest bias{on} {format_number(self.max_bias[i], 3)}"
             rows.append(estimate_row(f"{name}, {label} ({level} CI)", fit.measure, self.estimates[i], ci, words))
         shown = format_number(measure_of(fit.measure).display(self.target), 3)
         for value, what in ((self.k_for_estimate, "the estimate"), (self.k_for_ci, f"the end of the {level} interval")):
@@ -229,7 +231,7 @@ def outcome_reporting_bias(
         )
     biases = [0.0, *(sign * largest_bias(vi_, tau2, number) for number in numbers)]
     nearer = fit.ci.low if sign > 0 else fit.ci.high
-    tell_few(evidence.k, "study", notes)
+    tell_few(evidence.effects.trial_count, "study", notes)
     tell_shared(evidence, notes)
     notes.say(
         "a bound: the bias may be as large, if precise studies are not less likely to be reported; see k_suspect="

@@ -156,6 +156,10 @@ def read_selection_input(
         for name, value in others.items():
             if value is not None:
                 raise ChoiceError(f"{name} has no effect with a fit, which brings its own; leave it out")
+        if isinstance(data, MetaAnalysisResult) and data.weighting in ("Mantel-Haenszel", "Peto"):
+            raise MetapeerError(
+                f"the fit was pooled by {data.weighting}; give one of effects and variances, from meta_analysis()"
+            )
         return _of_fit(data, level)
     chosen, wanted = model or "random", check_level(0.95 if level is None else level)
     if data is not None and not isinstance(data, pd.DataFrame):

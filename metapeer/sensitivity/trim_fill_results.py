@@ -111,7 +111,7 @@ class TrimFillResult(Printable):
 
         level = format_level(self.level)
         how = "as asked" if self.side_given else "told by a regression of effects on standard errors"
-        se = "" if math.isnan(self.k0_se) else f" (standard error {format_number(self.k0_se, 2)})"
+        se = "" if math.isnan(self.k0_se) else f" (standard error of the number {format_number(self.k0_se, 2)})"
         notes = [
             f"{count(self.k0, 'study', 'studies')} filled in on the {self.side}{se}; the side {how}",
             f"estimator {self.estimator}, trimmed by the {self.trim_model}-effects model"
@@ -123,7 +123,9 @@ class TrimFillResult(Printable):
                 f"R0 test that no study is missing on that side: p {'<' if self.p_value < 0.0005 else '='} "
                 f"{format_p(self.p_value).lstrip('<')}"
             )
-        notes += [f"intervals: {self.original.ci.method}", *self.notes]
+        before, after = self.original.ci.method, self.filled.ci.method
+        notes.append(f"intervals: {before}" + ("" if after == before else f"; with filled studies {after}"))
+        notes += self.notes
         notes.append(
             "filled studies were never observed: read the second row as a what-if, not as the effect without bias"
         )

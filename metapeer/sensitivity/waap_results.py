@@ -249,7 +249,7 @@ def waap_wls(
     adequate = evidence.sei <= limit
     number = int(adequate.sum())
     waap = _mean(evidence.yi[adequate], evidence.vi[adequate], evidence.level) if number >= ENOUGH else None
-    tell_few(evidence.k, "study", notes)
+    tell_few(evidence.effects.trial_count, "study", notes)
     tell_shared(evidence, notes)
     have = (
         f"{number} of {count(evidence.k, 'study', 'studies')} have {format_level(power)} power to find the WLS estimate"

@@ -227,7 +227,7 @@ class WorstCaseResult(Printable):
                 f"{count(rest, 'effect')} not affirmative; {self.ci.method}; {p_words(self.p_value)}",
             ),
             estimate_row(
-                f"{name}, all effects",
+                f"{name}, all effects ({level} CI)",
                 self.measure,
                 self.pooled,
                 self.pooled_ci,
@@ -338,9 +338,6 @@ def worst_case(
     >>> found = worst_case(yi=yi, sei=[0.2] * 10)
     >>> found.affirmative, round(found.pooled, 3), round(found.estimate, 3)
     (4, 0.339, 0.143)
-
-
-    (4, 0.339, 0.143)
     """
     evidence = read_evidence(
         data, yi=yi, vi=vi, sei=sei, labels=labels, measure=measure, level=level, method="a worst case"
@@ -359,7 +356,7 @@ def _worst(setting: _Setting, alpha: float) -> tuple[Notes, WorstCaseResult]:
     rest, everyone = setting.weighted.worst().pool(), setting.weighted.pool()
     if not number:
         notes.say("no effect is affirmative: the worst case is the estimate itself")
-    tell_few(evidence.k, "effect", notes)
+    tell_few(evidence.effects.trial_count, "study", notes)
     _tell_df(rest, setting.model, "the worst case", notes)
     is_affirmative, yi, sei = setting.affirmative, evidence.yi.copy(), evidence.sei
     for array in (is_affirmative, yi, sei):
@@ -482,7 +479,9 @@ class PublicationBiasSensitivity(Printable):
             label = f"{name}, selection ratio {ratio:g}" if ratio != 1.0 else f"{name}, not corrected"
             rows.append(estimate_row(f"{label} ({level} CI)", worst.measure, self.estimates[i], ci, words))
         rows.append(
-            estimate_row(f"{name}, worst case", worst.measure, worst.estimate, worst.ci, p_words(worst.p_value))
+            estimate_row(
+                f"{name}, worst case ({level} CI)", worst.measure, worst.estimate, worst.ci, p_words(worst.p_value)
+            )
         )
         shown = format_number(measure_of(worst.measure).display(self.target), 3)
         for value, what in ((self.s_value, "the estimate"), (self.s_value_ci, f"the end of the {level} interval")):

@@ -185,7 +185,7 @@ def test_trials_of_one_year_come_in_together_unless_told_otherwise():
     assert len(trial_sequential_analysis(data, effect=0.2, together=False).looks) == 8
 
 
-@settings(max_examples=15)
+@settings(max_examples=4)
 @given(st.permutations(range(8)))
 def test_the_order_of_rows_does_not_matter(order):
     data = table()
@@ -347,7 +347,7 @@ def test_what_makes_no_sense_is_refused_as_it_is_typed(options, words):
     st.lists(st.floats(0.002, 2.0), min_size=2, max_size=8),
     st.lists(st.floats(-2.0, 2.0), min_size=8, max_size=8),
 )
-@settings(max_examples=30)
+@settings(max_examples=12)
 def test_diversity_is_never_below_inconsistency(variances, effects):
     data = table(effects[: len(variances)], variances)
     with warnings.catch_warnings():
@@ -363,3 +363,11 @@ def test_a_common_effect_is_adjusted_for_nothing_but_what_was_stated():
     assert trial_sequential_analysis(table(), effect=0.2, model="common").required.heterogeneity == 0.0
     stated = trial_sequential_analysis(table(), effect=0.2, model="common", heterogeneity=20)
     assert stated.required.information == pytest.approx(196.2219 / 0.8, rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::metapeer.errors.DataWarning")
+def test_no_diversity_is_told_from_no_adjustment():
+    alike = table([0.2, 0.21, 0.19, 0.2])
+    assert "none: D² of all trials is 0%" in str(trial_sequential_analysis(alike, effect=0.2))
+    words = str(trial_sequential_analysis(alike, effect=0.2, heterogeneity="none"))
+    assert "is 0%" not in words

@@ -41,7 +41,7 @@ def doubts(function, *args, **options):
     st.sampled_from([-1.0, 1.0]),
     st.floats(0.1, 10.0),
 )
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_shifting_scaling_and_flipping_effects_does_to_egger_what_it_does_to_a_line(pairs, shift, sign, scale):
     y, s = np.array(pairs).T
     y, s = y + np.sin(np.arange(y.size) * 7.0), s + np.arange(s.size) * 0.01
@@ -333,3 +333,14 @@ def test_precision_beyond_all_measure_is_an_error_that_says_so():
         mp.egger_test(yi=YI, sei=[1e-9, *SEI[1:]], model="rma")
     with pytest.raises(mp.DataError, match="all studies weigh the same"):
         mp.limit_meta_analysis(yi=[1e13, *YI[1:]], sei=SEI)
+
+
+@pytest.mark.filterwarnings("ignore::metapeer.errors.DataWarning")
+def test_intervals_have_the_level_of_the_fit_unless_another_is_given():
+    table = mp.effect_size(COUNTS, measure="OR").assign(ni=lambda rows: rows["total1"] + rows["total2"])
+    fit = mp.meta_analysis(table, level=0.8)
+    for test in (mp.egger_test, mp.thompson_test, mp.macaskill_test, mp.harbord_test, mp.peters_test, mp.deeks_test):
+        own, other, plain = test(fit), test(fit, level=0.9), test(table)
+        assert (own.level, other.level, plain.level) == (0.8, 0.9, 0.95)
+        assert own.ci.high - own.ci.low < other.ci.high - other.ci.low < plain.ci.high - plain.ci.low
+        assert "80% CI" in str(own)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from metapeer.errors import ChoiceError, MetapeerError
+from metapeer.pooling.counts import mantel_haenszel
 from metapeer.pooling.models import meta_analysis
 from metapeer.sensitivity.gosh_models import gosh
 
@@ -102,3 +103,40 @@ def test_progress_reaches_the_end():
 def test_what_makes_no_sense_is_refused(call, message):
     with pytest.raises((MetapeerError, ChoiceError), match=message):
         call()
+
+
+@pytest.mark.filterwarnings("ignore::metapeer.errors.DataWarning")
+def test_two_effects_of_one_name_keep_their_own_numbers():
+    data = table(k=5, outlier=1).assign(study_id=["a", "a", "b", "c", "d"])
+    found = gosh(data, tau2_method="DL")
+    other = gosh(data.assign(study_id=list("vwxyz")), tau2_method="DL")
+    names = dict(zip("vwxyz", ["a", "a", "b", "c", "d"], strict=True))
+    expected = other.studies().assign(label=lambda frame: frame["label"].map(names))
+    pd.testing.assert_frame_equal(found.studies(), expected)
+    with pytest.raises(ChoiceError, match="2 effects are called 'a'"):
+        found.has("a")
+    assert "5 effects from 4 trials" in str(found)
+    assert "trials" not in str(other)
+
+
+def test_ratios_are_printed_as_ratios_and_other_scales_are_named():
+    data = table().assign(measure="OR")
+    found = gosh(data, tau2_method="DL")
+    first = found.studies().iloc[0]
+    assert "OR with" in str(found)
+    assert f"{np.exp(first['estimate_with']):.3f}" in str(found)
+    assert "logit PLO with" in str(gosh(data.assign(measure="PLO"), tau2_method="DL"))
+
+
+def test_a_fit_of_counts_is_not_taken_for_one_of_effects():
+    counts = pd.DataFrame(
+        {"events1": [4, 6, 3, 9], "total1": [50, 60, 40, 80], "events2": [8, 9, 7, 12], "total2": [52, 58, 41, 79]}
+    )
+    with pytest.raises(MetapeerError, match="Mantel-Haenszel"):
+        gosh(mantel_haenszel(counts, measure="OR"))
+
+
+def test_nearly_all_subsets_are_drawn_without_end_and_without_repetition():
+    found = gosh(table(k=12), tau2_method="DL", subsets=2**12 - 2)
+    assert len(found) == 2**12 - 2 == found.to_frame()["subset"].nunique()
+    assert not found.complete

@@ -114,6 +114,7 @@ def test_predictions_of_true_effects_are_metafors(row):
         agrees(kind, getattr(found, ours), row[theirs])
 
 
+@pytest.mark.sampled(keep=7)
 @pytest.mark.parametrize("row", rows("regression"))
 @pytest.mark.filterwarnings("ignore::metapeer.errors.DataWarning")
 def test_diagnostics_of_a_meta_regression_are_metafors(row):
@@ -147,6 +148,7 @@ def test_with_hartung_knapp_a_residual_keeps_the_rows_own_variance_which_metafor
         agrees("likelihood", getattr(predicted, ours), row[theirs])
 
 
+@pytest.mark.sampled(keep=1)
 @pytest.mark.parametrize("row", rows("multilevel"))
 def test_influence_of_clusters_on_a_multilevel_model_is_metafors(row):
     table = pd.DataFrame(READ["frames"]["multilevel"])
@@ -184,7 +186,7 @@ CHOICES = st.sampled_from(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(STUDIES, CHOICES, st.booleans())
 def test_every_deletion_equals_the_meta_analysis_of_the_other_rows(trials, chosen, clusters):
     yi, vi, group = map(list, zip(*trials, strict=True))
@@ -401,3 +403,19 @@ def test_a_thousand_studies_are_drawn_without_names():
     figure = influence_plot([f"study {i}" for i in range(1000)], [Panel(title="x", values=rng.normal(size=1000))])
     assert figure.get_size_inches()[1] < 20
     assert not any("study" in text.get_text() for text in figure.axes[0].texts)
+
+
+@pytest.mark.filterwarnings("ignore::metapeer.errors.DataWarning")
+@pytest.mark.parametrize("function", [leave_one_out, influence, outliers, blup])
+def test_several_effects_of_a_trial_are_spoken_of_by_every_function(function):
+    data = pd.DataFrame({"study_id": list("aabcde"), "yi": [0.1, 0.2, 0.5, 0.3, 0.9, -0.2], "vi": [0.02] * 6})
+    assert "6 effects from 5 trials" in str(function(data))
+    assert "5 trials" not in str(function(data.assign(study_id=list("abcdef"))))
+
+
+def test_no_name_in_a_baujat_plot_is_cut_at_the_edge():
+    frame = pd.DataFrame({"label": ["study 1", "study 2"], "x": [1.0, 0.96], "y": [0.2, 0.1]})
+    names = [text for text in baujat_plot(frame).axes[0].get_children() if getattr(text, "get_text", str)() != ""]
+    written = [text for text in names if text.get_text() in set(frame["label"])]
+    assert {text.get_text() for text in written} == {"study 1", "study 2"}
+    assert not any(text.get_clip_on() for text in written)

@@ -129,7 +129,7 @@ def test_hartung_knapp_without_effect_errs_exactly_as_often_as_alpha_says():
     method=st.sampled_from(METHODS),
     factor=st.floats(1e-4, 1e4),
 )
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_power_is_a_probability_that_units_and_sign_leave_alone(effect, k, v, i2, method, factor):
     power = mean_power(method, effect=effect, k=k, vi=v, I2=i2)
     assert 0 <= power <= 1
@@ -142,7 +142,7 @@ def test_power_is_a_probability_that_units_and_sign_leave_alone(effect, k, v, i2
 
 
 @given(effect=st.floats(0.02, 1), k=st.integers(2, 40), v=st.floats(0.005, 1), i2=st.floats(0, 90))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_power_grows_with_the_effect_and_hybrids_lie_below_hartung_knapp(effect, k, v, i2):
     plan = {"k": k, "vi": v, "I2": i2}
     powers = {method: mean_power(method, effect=effect, **plan) for method in METHODS}

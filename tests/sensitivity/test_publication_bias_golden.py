@@ -93,6 +93,7 @@ def test_copas_estimates_errors_and_tests_are_those_of_metasens_at_the_same_sele
     assert p == pytest.approx(found["pval_rsb"], abs=1e-4)
 
 
+@pytest.mark.sampled(keep=2)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name == "bangert" else name for name in SMOOTH]
 )
@@ -215,6 +216,7 @@ def test_corrected_effects_are_those_of_robumeta(name):
         )
 
 
+@pytest.mark.sampled(keep=6)
 @pytest.mark.parametrize("case", PACKAGES["published"], ids=lambda case: case["id"])
 def test_sensitivity_is_that_of_publicationbias(case):
     data = table(SETS[case["set"]])

@@ -71,6 +71,7 @@ def slowly(cases):
     ]
 
 
+@pytest.mark.sampled(keep=12)
 @pytest.mark.parametrize("case", slowly(TIGHT["cases"]))
 def test_tightly_converged_fits_are_matched(case):
     found = fit(TIGHT, case)
@@ -94,12 +95,14 @@ def test_tightly_converged_fits_are_matched(case):
         assert np.abs(np.asarray(ours) - np.asarray(theirs, dtype=float)).max() <= near * np.min(se) + near * 1e-2
 
 
+@pytest.mark.sampled(keep=4)
 @pytest.mark.parametrize("case", slowly([case for case in TIGHT["cases"] if "ll_exact" in case]))
 def test_the_likelihood_is_that_of_an_independent_integration(case):
     found = fit(TIGHT, case)
     assert at(found, case) == pytest.approx(case["ll_exact"], abs=1e-9)
 
 
+@pytest.mark.sampled(keep=14)
 @pytest.mark.parametrize(
     "case",
     [
@@ -129,6 +132,7 @@ def test_no_fit_of_metafor_is_better(case):
     assert found.certificate["gradient"] < 1e-6
 
 
+@pytest.mark.sampled(keep=5)
 @pytest.mark.parametrize(
     "case",
     [
@@ -156,6 +160,7 @@ def test_standard_errors_and_tests_are_metafors(case):
     assert pytest.approx(case["BIC"], abs=1e-6) == found.BIC
 
 
+@pytest.mark.sampled(keep=3)
 @pytest.mark.parametrize("case", LOOSE["weightr"], ids=lambda case: f"{case['set']}_{case['steps']}")
 def test_weightr_is_matched(case):
     """Its log-likelihood lacks ``-k/2 log(2 pi)``, its weights stop at 0.01, and its optimiser at 1e-7."""

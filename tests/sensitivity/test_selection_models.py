@@ -1,5 +1,6 @@
 """Selection models as a reader asks for them."""
 
+import functools
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2, norm
 
 from metapeer.errors import ChoiceError, DataError, DataWarning, MetapeerError
+from metapeer.pooling.counts import mantel_haenszel
 from metapeer.pooling.models import meta_analysis
 from metapeer.pooling.regression_models import meta_regression
 from metapeer.sensitivity.selection_models import selection_model
@@ -27,13 +29,19 @@ def quiet(*args, **options):
         return selection_model(*args, **options)
 
 
+@functools.cache
+def fitted(**options):
+    """The same fit is asked for by several tests."""
+    return quiet(yi=YI, sei=SEI, **options)
+
+
 effects = st.lists(
     st.tuples(st.floats(-1.5, 2.5), st.floats(0.1, 0.6)), min_size=6, max_size=15, unique_by=lambda pair: pair[0]
 )
 
 
 @given(effects)
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_with_all_weights_one_the_model_is_maximum_likelihood_without_selection(pairs):
     yi, sei = np.array(pairs).T
     with warnings.catch_warnings():
@@ -45,6 +53,7 @@ def test_with_all_weights_one_the_model_is_maximum_likelihood_without_selection(
     assert fit.log_likelihood == pytest.approx(fit.unadjusted.log_likelihood, abs=1e-9)
 
 
+@pytest.mark.sampled(keep=2)
 @pytest.mark.parametrize(
     "options", [{"preset": "4PSM"}, {"type": "beta"}, {"type": "logistic", "prec": "vi"}, {"type": "trunc"}]
 )
@@ -61,7 +70,7 @@ def test_units_and_the_favoured_sign_do_not_matter(options):
 def test_the_order_of_rows_does_not_matter():
     turned = np.argsort(SEI)
     assert quiet(yi=YI[turned], sei=SEI[turned], preset="4PSM").estimate == pytest.approx(
-        quiet(yi=YI, sei=SEI, preset="4PSM").estimate, rel=1e-8
+        fitted(preset="4PSM").estimate, rel=1e-8
     )
 
 
@@ -188,23 +197,31 @@ def test_several_effects_of_a_trial_are_doubted():
 
 
 def test_other_maxima_are_reported():
-    fit = quiet(yi=YI, sei=SEI, preset="4PSM")
+    fit = fitted(preset="4PSM")
     assert fit.certificate["other_maxima"] == 1
     assert any("other maxima" in note for note in fit.notes)
 
 
-def test_a_ridge_is_doubted_where_the_normal_interval_hides_it():
-    yi = [0.89, 1.59, 1.35, 1.44, 0.22, 0.79, 1.62, -0.01, 0.47, 1.37, 0.34, -0.45, 0.02]
-    vi = [0.33, 0.19, 0.42, 0.02, 0.05, 0.01, 0.22, 0.004, 0.06, 0.07, 0.01, 0.53, 0.07]
+RIDGE = {
+    "yi": [0.89, 1.59, 1.35, 1.44, 0.22, 0.79, 1.62, -0.01, 0.47, 1.37, 0.34, -0.45, 0.02],
+    "vi": [0.33, 0.19, 0.42, 0.02, 0.05, 0.01, 0.22, 0.004, 0.06, 0.07, 0.01, 0.53, 0.07],
+}
+
+
+def test_a_ridge_is_doubted():
     with pytest.warns(DataWarning, match="along a ridge"):
-        fit = selection_model(yi=yi, vi=vi, type="beta")
-    profiled = quiet(yi=yi, vi=vi, type="beta", ci_method="PL")
+        selection_model(**RIDGE, type="beta")
+    assert not any("ridge" in note for note in quiet(**RIDGE, preset="3PSM").notes)
+
+
+@pytest.mark.slow
+def test_a_normal_interval_hides_a_ridge_that_a_profile_shows():
+    fit, profiled = quiet(**RIDGE, type="beta"), quiet(**RIDGE, type="beta", ci_method="PL")
     assert fit.ci_low[0] - profiled.ci_low[0] > 2 * (fit.ci_high[0] - fit.ci_low[0])
-    assert not any("ridge" in note for note in quiet(yi=yi, vi=vi, preset="3PSM").notes)
 
 
 def test_tests_and_criteria_follow_from_the_likelihoods():
-    fit = quiet(yi=YI, sei=SEI, type="beta")
+    fit = fitted(type="beta")
     statistic = 2 * (fit.log_likelihood - fit.unadjusted.log_likelihood)
     assert fit.selection_test.statistic == pytest.approx(statistic)
     assert fit.selection_test.p_value == pytest.approx(chi2.sf(statistic, 2))
@@ -214,19 +231,19 @@ def test_tests_and_criteria_follow_from_the_likelihoods():
 
 
 def test_the_weight_function_is_that_of_the_parameters():
-    fit = quiet(yi=YI, sei=SEI, type="negexp")
+    fit = fitted(type="negexp")
     frame = fit.weight_function([0.0, 0.3, 1.0])
     assert frame["weight"].tolist() == pytest.approx(np.exp(-fit.weights[0] * np.array([0.0, 0.3, 1.0])).tolist())
-    beta = quiet(yi=YI, sei=SEI, type="beta")
+    beta = fitted(type="beta")
     a, b = beta.weights - 1.0
     expected = (0.3 / 0.025) ** a * (0.7 / 0.975) ** b
     assert beta.weight_function([0.3])["weight"][0] == pytest.approx(expected)
-    steps = quiet(yi=YI, sei=SEI, preset="4PSM")
+    steps = fitted(preset="4PSM")
     assert steps.weight_function([0.025, 0.0251, 0.9])["weight"].tolist() == steps.weights.tolist()
 
 
 def test_a_threshold_leaves_significant_studies_their_weight():
-    fit = quiet(yi=YI, sei=SEI, type="halfnorm", steps=0.05)
+    fit = fitted(type="halfnorm", steps=0.05)
     weight = fit.weight_function([0.01, 0.05, 0.5])["weight"].tolist()
     assert weight[:2] == pytest.approx([1.0, 1.0])
     assert weight[2] == pytest.approx(np.exp(-fit.weights[0] * (0.25 - 0.0025)))
@@ -242,7 +259,7 @@ def test_sample_sizes_may_set_the_precision():
 
 
 def test_tables_and_text_hold_the_same_numbers():
-    fit = quiet(yi=YI, sei=SEI, preset="3PSM")
+    fit = fitted(preset="3PSM")
     frame = fit.to_frame()
     assert frame["part"].tolist() == ["mean", "tau2", "weight", "weight"]
     assert frame.loc[0, "estimate"] == fit.estimate
@@ -254,7 +271,7 @@ def test_tables_and_text_hold_the_same_numbers():
 
 def test_figures_draw_every_weight_function_of_p():
     for options in ({"preset": "4PSM"}, {"type": "beta"}, {"type": "power", "alternative": "two-sided"}):
-        figure = quiet(yi=YI, sei=SEI, **options).plot()
+        figure = fitted(**options).plot()
         low, high = figure.axes[0].get_ylim()
         assert low < 0.0
         assert high > 1.0
@@ -309,6 +326,7 @@ def test_input_that_cannot_be_used_is_refused():
         quiet(yi=[0.1, np.nan], sei=[0.1, 0.1])
 
 
+@pytest.mark.sampled(keep=2)
 @pytest.mark.parametrize("scale", [1e-30, 1e-8, 1e8, 1e30])
 def test_huge_and_tiny_units_give_the_same_fit(scale):
     one, other = quiet(yi=YI, sei=SEI), quiet(yi=scale * YI, sei=scale * SEI)
@@ -320,3 +338,11 @@ def test_overwhelming_effects_leave_nothing_to_adjust():
     yi = 5.0 + YI
     fit = quiet(yi=yi, sei=SEI / 3, weights=(1, 0.1))
     assert fit.estimate == pytest.approx(fit.unadjusted.estimate, rel=1e-9)
+
+
+def test_a_fit_of_counts_is_not_taken_for_one_of_effects():
+    counts = pd.DataFrame(
+        {"events1": [4, 6, 3, 9], "total1": [50, 60, 40, 80], "events2": [8, 9, 7, 12], "total2": [52, 58, 41, 79]}
+    )
+    with pytest.raises(MetapeerError, match="pooled by Mantel-Haenszel"):
+        selection_model(mantel_haenszel(counts, measure="OR"))

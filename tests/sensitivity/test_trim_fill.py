@@ -71,3 +71,12 @@ def test_unknown_options_are_refused():
     for options in ({"side": "both"}, {"estimator": "L1"}, {"trim_model": "fixed"}, {"tau2_method": "RELM"}):
         with pytest.raises(mp.ChoiceError):
             mp.trim_and_fill(yi=YI, sei=SEI, **options)
+
+
+def test_each_interval_has_its_own_degrees_of_freedom_in_words():
+    found = mp.trim_and_fill(yi=YI, sei=SEI)
+    assert found.k0 > 0
+    text = str(found)
+    assert f"t, {len(YI) - 1} df; with filled studies Hartung-Knapp, t, {len(YI) - 1 + found.k0} df" in text
+    assert "with filled studies " not in str(mp.trim_and_fill(yi=YI, sei=SEI, ci_method="z")).split("intervals:")[1]
+    assert f"standard error of the number {found.k0_se:.2f}" in text
