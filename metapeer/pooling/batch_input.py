@@ -112,6 +112,8 @@ def sets_from_table(data: pd.DataFrame, by: str | Sequence[str] | None) -> SetsR
     keys = [by] if isinstance(by, str) else list(by or ())
     if not keys:
         raise MetapeerError("by is missing; name the column whose values say which set a row belongs to")
+    if len(set(keys)) < len(keys):
+        raise MetapeerError(f"by names a column twice: {', '.join(keys)}")
     absent = [name for name in [*keys, "yi"] if name not in data]
     if "vi" not in data and "sei" not in data:
         absent.append("vi or sei")

@@ -158,6 +158,8 @@ def meta_analysis_batch(
     check_choice("on_error", on_error, ("report", "raise"))
     if (data is None) == (yi is None):
         raise MetapeerError("give either a table and by=, or yi with vi or sei")
+    if workers is not None and workers < 1:
+        raise MetapeerError(f"workers {workers} is not a number of threads; give 1 or more")
     chosen: dict[str, Any] = {
         "model": model,
         "tau2_method": tau2_method,

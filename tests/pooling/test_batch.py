@@ -269,6 +269,8 @@ def test_a_set_without_a_study_is_reported():
         ({"yi": [[0.1]], "vi": [[0.1]], "engine": "fortran"}, "engine"),
         ({"data": pd.DataFrame({"yi": [1.0], "vi": [1.0]})}, "by is missing"),
         ({"data": pd.DataFrame({"yi": [1.0]}), "by": "g"}, "column g is missing"),
+        ({"data": pd.DataFrame({"yi": [1.0], "vi": [1.0], "g": [1]}), "by": ["g", "g"]}, "a column twice"),
+        ({"yi": [[0.1]], "vi": [[0.1]], "workers": 0}, "number of threads"),
         ({"data": pd.DataFrame({"yi": [1.0], "vi": [1.0], "g": [None]}), "by": "g"}, "needs a set"),
     ],
 )
