@@ -1,12 +1,14 @@
 """What metapeer says when something is wrong: where, what, and what would do.
 
 `MetapeerError` is the base of all errors a user can cause; it is a `ValueError`, so code that catches
-`ValueError` keeps working. `DataError` lists every fault of a table at once.
+`ValueError` keeps working. `DataError` lists every fault of a table at once. An error that a page of the documentation
+explains ends in a line that names the page.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import TypeVar
 
 __all__ = [
@@ -24,8 +26,53 @@ Choice = TypeVar("Choice", bound=str)
 FAULTS_SHOWN = 200  # more than anyone mends before reading the file again; `DataError.faults` has them all
 
 
+# Where an option's values are explained: page and heading. Options whose name means one thing here and another there
+# (`model`, `method`) are left out. Every place is looked up by a test.
+PAGES_OF_CHOICES: Mapping[str, str] = MappingProxyType(
+    {
+        "ci_method": "methods#confidence-interval",
+        "prediction_method": "methods#prediction-interval",
+        "preset": "methods#presets",
+        "tau2_ci_method": "methods",
+        "tau2_method": "methods#between-study-variance",
+        "zero_cells": "methods#events",
+    }
+)
+
+
 class MetapeerError(ValueError):
-    """Something the caller can put right: a number, a file, an argument."""
+    """Something the caller can put right: a number, a file, an argument.
+
+    Parameters
+    ----------
+    message : str
+        Where, what, and what would do.
+    page : str, optional
+        The page of the documentation that explains it, with the heading if there is one: ``"few-trials"`` or
+        ``"methods#presets"``. It stands in the last line of the error's text.
+
+    Attributes
+    ----------
+    page : str or None
+        As given.
+
+    Examples
+    --------
+    >>> print(MetapeerError("Egger's test needs 3 studies, not 2", page="few-trials"))
+    Egger's test needs 3 studies, not 2
+      see docs/few-trials.md
+    """
+
+    def __init__(self, message: str = "", *, page: str | None = None) -> None:
+        self.page = page
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if self.page is None:
+            return text
+        name, hash_sign, heading = self.page.partition("#")
+        return f"{text}\n  see docs/{name}.md{hash_sign}{heading}"
 
 
 class ChoiceError(MetapeerError):
@@ -85,6 +132,8 @@ class DataError(MetapeerError):
         The file or table at fault, as the user knows it.
     faults : sequence of Fault or str
         Everything that is wrong; never empty. The text of the error lists the first 200.
+    page : str, optional
+        As in `MetapeerError`.
 
     Attributes
     ----------
@@ -101,7 +150,7 @@ class DataError(MetapeerError):
       line 2, n1: is missing
     """
 
-    def __init__(self, source: str, faults: Sequence[Fault | str]) -> None:
+    def __init__(self, source: str, faults: Sequence[Fault | str], *, page: str | None = None) -> None:
         self.source = source
         self.faults = tuple(Fault(message=f) if isinstance(f, str) else f for f in faults)
         count = len(self.faults)
@@ -109,14 +158,14 @@ class DataError(MetapeerError):
         lines += [f"  {fault}" for fault in self.faults[:FAULTS_SHOWN]]
         if count > FAULTS_SHOWN:
             lines.append(f"  ... and {count - FAULTS_SHOWN:,} more")
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(lines), page=page)
 
-    def __reduce__(self) -> tuple[type["DataError"], tuple[str, tuple[Fault, ...]]]:
-        return type(self), (self.source, self.faults)
+    def __reduce__(self) -> tuple[type["DataError"], tuple[str, tuple[Fault, ...]], dict[str, object]]:
+        return type(self), (self.source, self.faults), {"page": self.page}
 
 
 def check_choice(name: str, value: object, known: Iterable[Choice]) -> Choice:
-    """Return `value` if it is one of `known`; otherwise say which were known and which was meant.
+    """Return `value` if it is one of `known`; otherwise say which were known, which was meant, and where that stands.
 
     Parameters
     ----------
@@ -142,6 +191,7 @@ def check_choice(name: str, value: object, known: Iterable[Choice]) -> Choice:
     >>> check_choice("tau2_method", "RELM", ["DL", "PM", "REML"])
     Traceback (most recent call last):
     metapeer.errors.ChoiceError: tau2_method 'RELM' is unknown. Did you mean 'REML'? Known: DL, PM, REML
+      see docs/methods.md#between-study-variance
     """
     options = list(known)
     for option in options:
@@ -150,4 +200,6 @@ def check_choice(name: str, value: object, known: Iterable[Choice]) -> Choice:
     by_folded = {option.casefold(): option for option in reversed(options)}
     close = get_close_matches(str(value).casefold(), by_folded, n=1)
     hint = f" Did you mean {by_folded[close[0]]!r}?" if close else ""
-    raise ChoiceError(f"{name} {value!r} is unknown.{hint} Known: {', '.join(options)}")
+    raise ChoiceError(
+        f"{name} {value!r} is unknown.{hint} Known: {', '.join(options)}", page=PAGES_OF_CHOICES.get(name)
+    )

@@ -105,7 +105,7 @@ class Rows:
         """Raise all faults noted so far, if any, in the order of the rows."""
         if self._faults:
             in_order = sorted(self._faults, key=itemgetter(0))
-            raise DataError(self.source, [fault for _, fault in in_order])
+            raise DataError(self.source, [fault for _, fault in in_order], page="data-dictionary")
 
     def name(self, i: int) -> str:
         """Name a row as a person would: its trial and outcome, or its place in the table."""

@@ -89,7 +89,7 @@ def read_outcomes(
     if faults:
         _warn(doubts)
         faults.sort(key=lambda fault: fault.line or 0)
-        raise DataError(parsed.source, faults)
+        raise DataError(parsed.source, faults, page="data-dictionary")
     frame["direction"] = pd.Series(directions, dtype=str)
     row_ids = _row_ids(frame)
     if "row_id" in frame:

@@ -375,6 +375,7 @@ def test_all_faults_are_listed_at_once_with_file_line_row_and_column():
         "  line 17 (smith2014, hope), sd2: 0; a standard deviation must be > 0",
         "  line 23 (jones2016, depression), n1: 1; an arm needs at least 2 participants",
         "  line 23 (jones2016, depression), sd2: inf; a finite number is needed",
+        "  see docs/data-dictionary.md",
     ]
 
 
