@@ -254,7 +254,8 @@ class SequentialResult(Printable):
         ax : matplotlib Axes, optional
             Where to draw; a new figure when left out.
         **options
-            Anything that `sequential_plot` takes.
+            Anything that `sequential_plot` takes: ``title``, ``notes``,
+            ``width`` and ``height`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and others.
 
         Returns
         -------

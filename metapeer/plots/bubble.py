@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,23 +10,21 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from metapeer.errors import ChoiceError, DataError, Fault
-from metapeer.plots.cells import clean_text, true_minus
+from metapeer.formatting import count
+from metapeer.plots.cells import clean_text
 from metapeer.plots.forest_scale import is_finite
+from metapeer.plots.panel_names import Name, place_names
+from metapeer.plots.panel_reading import Width, describe, number_words
+from metapeer.plots.panel_sheet import Sheet, check_sides, dress, note_lines
 from metapeer.plots.style import (
-    INK,
-    LINE,
     POOLED,
-    QUIET,
     RULE,
     SIZE,
     SMALL,
-    SMALL_LINE,
     STUDY,
-    TITLE,
-    TITLE_LINE,
     root_figure,
 )
-from metapeer.plots.text import PlainText, text_width, wrap_text
+from metapeer.plots.text import text_width
 from metapeer.plots.ticks import tick_text, ticks_within
 
 __all__ = ["bubble_plot"]
@@ -95,68 +92,6 @@ def _ends(values: FloatArray, given: tuple[float, float] | None, name: str, *, l
     return low - room, high + room
 
 
-def _check(width: float, height: float, null: float | None, ax: Axes | None) -> None:
-    if null is not None and not is_finite(null):
-        raise ChoiceError(f"null_value must be a finite number or None, not {null!r}")
-    for name, value in (("width", width), ("height", height)):
-        if not is_finite(value) or not 2 <= float(value) <= 200:
-            raise ChoiceError(f"{name} must be a number of inches from 2 to 200, not {value!r}")
-    if ax is not None and not (isinstance(ax, Axes) and ax.name == "rectilinear"):
-        raise ChoiceError("ax must be plain matplotlib Axes")
-
-
-class _Sheet:
-    """Axes with room for title and notes, measured in points."""
-
-    def __init__(
-        self, ax: Axes | None, sides: tuple[float, float], words: tuple[str, str, str, Sequence[str]], tick: float
-    ) -> None:
-        width, height = (72.0 * side for side in sides)
-        title, x_label, y_label, notes = words
-        if ax is not None:
-            box = ax.get_window_extent()
-            inner, high = (side * 72 / root_figure(ax).dpi for side in (box.width, box.height))
-            if not (inner > 0 and high > 0):
-                raise ChoiceError("ax have no room to draw in")
-        else:
-            high = height
-        self.y_label = wrap_text(y_label, high, SIZE) if y_label else []
-        left, right = tick + 14 + LINE * len(self.y_label), 10.0
-        if ax is None:
-            inner = max(width - left - right, width / 4)
-        self.tick, self.wide, self.high = tick, inner, high
-        self.title = wrap_text(title, inner, TITLE, bold=True) if title else []
-        self.x_label = wrap_text(x_label, inner, SIZE) if x_label else []
-        self.notes = [line for note in notes for line in wrap_text(note, inner, SMALL)]
-        if ax is not None:
-            self.ax = ax
-            return
-        top = 8 + TITLE_LINE * len(self.title)
-        bottom = (2.4 + len(self.x_label)) * LINE + SMALL_LINE * (len(self.notes) + 0.5)
-        tall = height + top + bottom
-        no_engine: Any = "none"  # matplotlib's types forget this choice; without it the caller's rcParams decide
-        figure = Figure((width / 72, tall / 72), facecolor="white", layout=no_engine)
-        self.ax = figure.add_axes((left / width, bottom / tall, inner / width, height / tall))
-
-    def write(self) -> None:
-        """Set title, axis labels and notes; distances are in points from the panel's lower left corner."""
-
-        def put(x: float, y: float, text: str, size: float, **how: Any) -> None:
-            place = (x / self.wide, y / self.high)
-            self.ax.add_artist(PlainText(*place, text, size=size, transform=self.ax.transAxes, clip_on=False, **how))
-
-        for i, line in enumerate(reversed(self.title)):
-            put(0.0, self.high + 6 + i * TITLE_LINE, line, TITLE, bold=True, color=INK, ha="left", va="baseline")
-        for i, line in enumerate(self.x_label):
-            put(self.wide / 2, -(2.4 + i) * LINE, line, SIZE, color=INK, ha="center", va="baseline")
-        for i, line in enumerate(reversed(self.y_label)):
-            place = -self.tick - 12 - i * LINE
-            put(place, self.high / 2, line, SIZE, color=INK, ha="right", va="center", rotation=90)
-        below = -(2.8 + len(self.x_label)) * LINE
-        for i, line in enumerate(self.notes):
-            put(0.0, below - i * SMALL_LINE, line, SMALL, color=QUIET, ha="left", va="baseline")
-
-
 def bubble_plot(
     table: pd.DataFrame,
     *,
@@ -168,8 +103,8 @@ def bubble_plot(
     name_studies: bool = False,
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 5.5,
-    height: float = 3.6,
+    width: Width = 5.5,
+    height: Width = 3.6,
     x_limits: tuple[float, float] | None = None,
     y_limits: tuple[float, float] | None = None,
     ax: Axes | None = None,
@@ -192,13 +127,14 @@ def bubble_plot(
     null_value : float, optional
         Where a dotted line marks no effect, in the table's units; none when None.
     name_studies : bool, default False
-        Whether each bubble has its label beside it.
+        Whether bubbles have their labels beside them. Where one would cover another or a bubble it is left out, which
+        a note says.
     title : str, optional
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float
-        Of the figure, and of its panel, in inches.
+    width, height : float or str
+        Of the figure, and of its panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     x_limits, y_limits : tuple of float, optional
         Ends of the axes, as printed on them (ratios when `log_scale`).
     ax : Axes, optional
@@ -227,7 +163,7 @@ def bubble_plot(
     >>> len(figure.axes[0].collections[0].get_offsets())
     3
     """
-    _check(width, height, null_value, ax)
+    sides = check_sides(width, height, null_value, ax)
     studies = _read(table, "table", POINTS, ("weight",))
     fitted = None if line is None else _read(line, "line", LINE_COLUMNS, ("pi_low", "pi_high"))
     marks = () if null_value is None else (null_value,)
@@ -235,28 +171,57 @@ def bubble_plot(
     if fitted is not None:
         heights += [fitted["ci_low"], fitted["ci_high"], fitted["estimate"]]
         heights += [fitted[name] for name in ("pi_low", "pi_high") if name in fitted]
+    tall = 72.0 * sides[1] if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
     low, high = _ends(np.concatenate(heights), y_limits, "y_limits", log=log_scale)
+    if y_limits is None:
+        # The widest bubble has room within the axis even where it stands at an end.
+        more = max(WIDEST_BUBBLE / 2 / tall - MARGIN, 0.0) * (high - low)
+        low, high = low - more, high + more
     across = np.concatenate([studies["x"], *([] if fitted is None else [fitted["x"]])])
     left, right = _ends(across, x_limits, "x_limits", log=False)
 
-    remarks = (notes,) if isinstance(notes, str) else tuple(notes)
-    words = [true_minus(clean_text(note)) for note in remarks if clean_text(note)]
-    tall = 72.0 * float(height) if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
+    words = note_lines(notes)
     y_ticks = ticks_within(low, high, tall, 2.5 * SIZE, ratio=log_scale)
     y_texts = tick_text(y_ticks, common=not log_scale)
     widest = max((text_width(text, SIZE) for text in y_texts), default=0.0)
     labels = (clean_text(title), clean_text(x_label), clean_text(y_label), words)
-    sheet = _Sheet(ax, (float(width), float(height)), labels, widest)
+    sheet = Sheet(ax, sides, labels, widest)
+    named: list[str] = []
+    written: list[Name] = []
+    if name_studies and "label" in table:
+        ends = (left, right), (low, high)
+        named, written, without = _names(table, studies, ends, (sheet.wide, sheet.high))
+        if without:
+            whose = count(without, "study", "studies")
+            words.append(f"No room for {'the name' if without == 1 else 'the names'} of {whose}.")
+            sheet = Sheet(ax, sides, labels, widest)
     panel = sheet.ax
     panel.set_xlim(left, right)
     panel.set_ylim(low, high)
 
     _paint(panel, studies, fitted, null_value)
-    if name_studies and "label" in table:
-        _name(panel, [clean_text(text) for text in table["label"]], studies)
+    for one in written:
+        sheet.write(one.x, one.y, named[one.index], size=SMALL, ha=one.side)
     _dress(panel, y_ticks, y_texts, log=log_scale)
-    sheet.write()
-    return root_figure(panel)
+    sheet.finish()
+    return describe(root_figure(panel), _told(studies, fitted, (x_label, y_label), log=log_scale))
+
+
+def _told(
+    studies: dict[str, FloatArray], fitted: dict[str, FloatArray] | None, labels: tuple[str, str], *, log: bool
+) -> str:
+    """Say in words what the plot shows."""
+    x = studies["x"]
+    about = " over ".join(label for label in labels[::-1] if label)
+    text = f"Bubble plot of {count(x.size, 'study', 'studies')}{f': {about}' if about else ''}, "
+    text += f"from {x.min():.6g} to {x.max():.6g}."
+    if fitted is None:
+        return text
+    ends = [int(np.argmin(fitted["x"])), int(np.argmax(fitted["x"]))]
+    first, last = (
+        number_words(*(float(fitted[name][i]) for name in ("estimate", "ci_low", "ci_high")), log=log) for i in ends
+    )
+    return f"{text} The fitted line runs from {first} to {last}."
 
 
 def _paint(
@@ -287,20 +252,21 @@ def _paint(
     panel.plot(x, fitted["estimate"][order], color=POOLED, linewidth=1.4, zorder=3)
 
 
-def _name(panel: Axes, labels: Sequence[str], studies: dict[str, FloatArray]) -> None:
-    """Write each label to the right of its bubble, or to the left where the right has no room."""
-    sizes = _diameters(studies.get("weight"), studies["x"].size)
-    left, right = panel.get_xlim()
-    wide = panel.get_window_extent().width * 72 / root_figure(panel).dpi
-    for label, x, y, size in zip(labels, studies["x"], studies["estimate"], sizes, strict=True):
-        step = (size / 2 + 2) * (right - left) / wide
-        reach = text_width(label, SMALL) * (right - left) / wide
-        turned = x + step + reach > right and x - step - reach > left
-        place, side = (x - step, "right") if turned else (x + step, "left")
-        text = PlainText(
-            place, y, label, size=SMALL, color=INK, ha=side, va="center", transform=panel.transData, zorder=5
-        )
-        panel.add_artist(text)
+def _names(
+    table: pd.DataFrame,
+    studies: dict[str, FloatArray],
+    ends: tuple[tuple[float, float], tuple[float, float]],
+    size: tuple[float, float],
+) -> tuple[list[str], list[Name], int]:
+    """Find room for the names of the studies, those with the largest bubbles first."""
+    labels = [clean_text(text).replace("\n", " ") for text in table["label"]]
+    across, up = (
+        (studies[name] - end[0]) / (end[1] - end[0]) * side
+        for name, end, side in zip(("x", "estimate"), ends, size, strict=True)
+    )
+    sizes = _diameters(studies.get("weight"), across.size)
+    order = np.argsort(-sizes, kind="stable").tolist()
+    return labels, *place_names(across, up, labels, sizes / 2, size, order=order)
 
 
 def _dress(panel: Axes, y_ticks: Sequence[float], y_texts: Sequence[str], *, log: bool) -> None:
@@ -310,9 +276,4 @@ def _dress(panel: Axes, y_ticks: Sequence[float], y_texts: Sequence[str], *, log
     x_ticks = ticks_within(left, right, wide, SIZE)
     panel.set_xticks(x_ticks, labels=tick_text(x_ticks))
     panel.set_yticks([math.log(tick) for tick in y_ticks] if log else list(y_ticks), labels=list(y_texts))
-    panel.minorticks_off()
-    panel.tick_params(labelsize=SIZE, length=3, width=0.8, color=RULE, labelcolor=INK, labelfontfamily="DejaVu Sans")
-    for side, spine in panel.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(RULE)
-        spine.set_linewidth(0.8)
+    dress(panel)

@@ -9,11 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
 
 from metapeer.errors import ChoiceError, DataError
 from metapeer.plots.bubble import _read
-from metapeer.plots.cells import clean_text, true_minus
+from metapeer.plots.cells import clean_text
 from metapeer.plots.forest_scale import is_finite
 from metapeer.plots.panel_reading import Width, describe, number_words
 from metapeer.plots.panel_sheet import Sheet, check_sides, dress, note_lines
@@ -59,15 +58,23 @@ def _sheets(sides: tuple[float, float], heading: str, effect: str, words: Sequen
     return figure, sheets
 
 
-def _name_contours(panel: Axes, labels: Sequence[Text]) -> None:
-    """Set the numbers of contours level, and leave out those that would cover others."""
+def _name_contours(panel: Axes, drawn: Any) -> None:
+    """Set the numbers of contours level; leave out those that would cover others or reach out of the panel."""
     figure = root_figure(panel)
+    levels = [float(level) for level in drawn.levels]
+    names = dict(zip(levels, tick_text(levels), strict=True))
+    labels = panel.clabel(drawn, inline=False, fmt=names)
+    left, right = (edge * 72 / figure.dpi for edge in panel.get_window_extent().intervalx)
     taken: list[tuple[float, float, float, float]] = []
     for label in labels:
         x, y = panel.transData.transform(label.get_position()) * 72 / figure.dpi
         half = text_width(label.get_text(), SMALL) / 2 + 2
         box = (x - half, x + half, y - SMALL / 2 - 1, y + SMALL / 2 + 1)
-        if any(box[1] > a and box[0] < b and box[3] > c and box[2] < d for a, b, c, d in taken):
+        if (
+            box[0] < left
+            or box[1] > right
+            or any(box[1] > a and box[0] < b and box[3] > c and box[2] < d for a, b, c, d in taken)
+        ):
             label.remove()
             continue
         taken.append(box)
@@ -158,9 +165,7 @@ def copas_plot(
     _frame(contour, (first[0], first[-1]), (second[0], second[-1]), wide, high)
     if np.ptp(z) > 0.0:
         drawn = contour.contour(first, second, z.T, levels=10, colors=QUIET, linewidths=0.8, linestyles="solid")
-        levels = np.asarray(drawn.levels)
-        names = dict(zip(levels.tolist(), tick_text(levels.tolist()), strict=True))
-        _name_contours(contour, contour.clabel(drawn, inline=False, fmt=names))
+        _name_contours(contour, drawn)
     if is_finite(slope):
         x = np.array([0.0, 1.0])
         at = (first[0] + x * np.ptp(first), second[0] + (1.0 + slope * (x - 1.0)) * np.ptp(second))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from metapeer.errors import DataError, Fault
 from metapeer.plots.panel import Axis, Key, Panel, Words
-from metapeer.plots.panel_reading import Width, describe, read_numbers, texts_of
+from metapeer.plots.panel_reading import Width, describe, number_words, read_numbers, texts_of
 from metapeer.plots.style import INK, POOLED, PREDICTED, QUIET
 
 __all__ = ["draw_densities"]
@@ -34,7 +34,7 @@ def draw_densities(
     title: str | None = None,
     notes: Sequence[str] = (),
     width: Width = 5.5,
-    height: float = 3.0,
+    height: Width = 3.0,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw curves of prior, likelihood and posterior over one axis; the area of an interval is shaded.
@@ -56,8 +56,8 @@ def draw_densities(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float or str, float
-        Of the figure, as `inches` reads it, and of its panel.
+    width, height : float or str
+        Of the figure, and of its panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -122,4 +122,7 @@ def draw_densities(
         if kind == "posterior" and median is not None:
             reach = float(np.interp(median, x, y))
             panel.axes.plot([median, median], [0, reach], color=INK, lw=0.9, zorder=2, label="_median")
-    return describe(panel.figure, f"{x_label}: {', '.join(present)} as curves over one axis.")
+    told = f"{x_label}: {', '.join(present)} as curves over one axis."
+    if median is not None:
+        told += f" Posterior median: {number_words(median, *(interval or ()))}."
+    return describe(panel.figure, told)

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metapeer.errors import ChoiceError, DataError, Fault, check_choice
+from metapeer.formatting import count
 from metapeer.plots.forest_scale import is_finite
 from metapeer.plots.panel import Axis, Key, Panel, Words
-from metapeer.plots.panel_reading import FloatArray, Width, describe, ends_around, read_numbers, texts_of
+from metapeer.plots.panel_reading import FloatArray, Width, describe, ends_around, number_words, read_numbers, texts_of
 from metapeer.plots.style import INK, POOLED, PREDICTED, QUIET, RULE, SMALL
 
 __all__ = ["draw_drapery"]
@@ -38,7 +39,7 @@ def draw_drapery(
     title: str | None = None,
     notes: Sequence[str] = (),
     width: Width = 5.5,
-    height: float = 3.4,
+    height: Width = 3.4,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw a drapery plot: where a curve is cut at height p stand the ends of the interval of level 1 - p.
@@ -68,8 +69,8 @@ def draw_drapery(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float or str, float
-        Of the figure, as `inches` reads it, and of its panel.
+    width, height : float or str
+        Of the figure, and of its panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -154,9 +155,15 @@ def draw_drapery(
     studies = sum(kind == "study" for _, kind in curves)
     return describe(
         panel.figure,
-        f"Drapery plot: p-value functions of {studies} studies"
+        f"Drapery plot: p-value functions of {count(studies, 'study', 'studies')}"
         + (" and of the pooled effect" if "pooled" in kinds else "")
-        + (", with the prediction region." if "prediction" in kinds else "."),
+        + (", with the prediction region." if "prediction" in kinds else ".")
+        + "".join(
+            f" {pooled_label[:1].upper()}{pooled_label[1:]}: "
+            f"{number_words(float(found['effect'][at][np.argmax(found['p'][at])]), log=log_scale)}."
+            for (_, kind), at in curves.items()
+            if kind == "pooled"
+        ),
     )
 
 

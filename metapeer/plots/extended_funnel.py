@@ -12,10 +12,12 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
 from metapeer.errors import ChoiceError, DataError, Fault
-from metapeer.plots.bubble import _check, _Sheet
-from metapeer.plots.cells import clean_text, true_minus
+from metapeer.formatting import count
+from metapeer.plots.cells import clean_text
 from metapeer.plots.forest_scale import is_finite
-from metapeer.plots.style import INK, POOLED, QUIET, RULE, SIZE, SMALL, root_figure
+from metapeer.plots.panel_reading import Width, describe, number_words
+from metapeer.plots.panel_sheet import Sheet, check_sides, dress, note_lines
+from metapeer.plots.style import INK, POOLED, RULE, SIZE, root_figure
 from metapeer.plots.text import text_width
 from metapeer.plots.ticks import tick_text, ticks_within
 
@@ -79,8 +81,8 @@ def extended_funnel_plot(
     y_label: str = "Standard error",
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 5.5,
-    height: float = 3.6,
+    width: Width = 5.5,
+    height: Width = 3.6,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw a funnel plot whose ground shows the conclusion after one more study.
@@ -103,8 +105,8 @@ def extended_funnel_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float
-        Of the figure, and of its panel, in inches.
+    width, height : float or str
+        Of the figure, and of its panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -132,7 +134,7 @@ def extended_funnel_plot(
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     ['unclear', 'above', 'studies']
     """
-    _check(width, height, None, ax)
+    sides = check_sides(width, height, None, ax)
     if estimate is not None and not is_finite(estimate):
         raise ChoiceError(f"estimate must be a finite number, not {estimate!r}")
     across, down, names, cells = _read(table)
@@ -142,15 +144,20 @@ def extended_funnel_plot(
     if len(names) > len(SHADES):
         raise ChoiceError(f"the table has {len(names)} conclusions; at most {len(SHADES)} can be told apart")
 
-    remarks = (notes,) if isinstance(notes, str) else tuple(notes)
-    words = [true_minus(clean_text(note)) for note in remarks if clean_text(note)]
+    words = note_lines(notes)
     low, high = min(0.0, float(down.min())), max(float(down.max()), *(errors.tolist() or [0.0]))
-    tall = 72.0 * float(height) if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
+    tall = 72.0 * sides[1] if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
     y_ticks = ticks_within(low, high, tall, 2.5 * SIZE)
     y_texts = tick_text(y_ticks)
     widest = max((text_width(text, SIZE) for text in y_texts), default=0.0)
     labels = (clean_text(title), clean_text(x_label), clean_text(y_label), words)
-    sheet = _Sheet(ax, (float(width), float(height)), labels, widest)
+    handles: list[Patch | Line2D] = [
+        Patch(facecolor=SHADES[i], edgecolor=RULE, linewidth=0.6, label=clean_text(name))
+        for i, name in enumerate(names)
+    ]
+    if effects.size:
+        handles.append(Line2D([], [], marker="o", linestyle="none", markersize=4.5, color=POOLED, label="studies"))
+    sheet = Sheet(ax, sides, labels, widest, keys=handles, keys_title="After one more study")
     panel = sheet.ax
     left = min(float(across[0]), *(effects.tolist() or [float(across[0])]))
     right = max(float(across[-1]), *(effects.tolist() or [float(across[-1])]))
@@ -162,34 +169,17 @@ def extended_funnel_plot(
     panel.axvline(float(null_value), color=INK, linewidth=0.9, zorder=2)
     if estimate is not None:
         panel.axvline(float(estimate), color=POOLED, linewidth=1.0, linestyle=(0, (3, 2)), zorder=2)
-    handles: list[Patch | Line2D] = [
-        Patch(facecolor=SHADES[i], edgecolor=RULE, linewidth=0.6, label=clean_text(name))
-        for i, name in enumerate(names)
-    ]
     if effects.size:
         panel.plot(effects, errors, "o", markersize=4.5, color=POOLED, markeredgecolor="white", zorder=3)
-        handles.append(Line2D([], [], marker="o", linestyle="none", markersize=4.5, color=POOLED, label="studies"))
-    legend = panel.legend(
-        handles=handles,
-        title="After one more study",
-        loc="best",
-        fontsize=SMALL,
-        title_fontsize=SMALL,
-        frameon=True,
-        framealpha=0.9,
-        edgecolor=RULE,
-        fancybox=False,
-        prop={"family": "DejaVu Sans", "size": SMALL},
-    )
-    legend.get_frame().set_linewidth(0.6)
     x_ticks = ticks_within(left, right, sheet.wide, SIZE)
     panel.set_xticks(list(x_ticks), labels=list(tick_text(x_ticks)))
     panel.set_yticks(list(y_ticks), labels=list(y_texts))
-    panel.minorticks_off()
-    panel.tick_params(labelsize=SIZE, length=3, width=0.8, color=RULE, labelcolor=INK, labelfontfamily="DejaVu Sans")
-    for side, spine in panel.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(RULE if side == "left" else QUIET)
-        spine.set_linewidth(0.8)
-    sheet.write()
-    return root_figure(panel)
+    dress(panel)
+    sheet.finish()
+    shares = "; ".join(f"{100 * (cells == i).mean():.0f}%: {clean_text(name)}" for i, name in enumerate(names))
+    now = "" if estimate is None else f" Pooled effect now: {number_words(float(estimate))}."
+    return describe(
+        root_figure(panel),
+        f"Extended funnel plot of {count(effects.size, 'study', 'studies')}.{now} "
+        f"After one more study anywhere on this ground: {shares}.",
+    )

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metapeer.errors import ChoiceError, check_choice
-from metapeer.formatting import format_level
+from metapeer.formatting import count, format_level
 from metapeer.plots.cells import clean_text, true_minus
 from metapeer.plots.forest_columns import HEADER_LIMIT, Header, named_column
 from metapeer.plots.forest_layout import Words, lay_out_across, lay_out_down
@@ -30,6 +30,9 @@ from metapeer.plots.style import SIZE, root_figure
 from metapeer.plots.text import text_width
 
 __all__ = ["forest_plot"]
+
+TOLD = 12
+"""Pooled effects that the words for the plot list; of more, the first and the last."""
 
 
 def forest_plot(
@@ -99,8 +102,8 @@ def forest_plot(
     notes : sequence of str
         Stand below, each on lines of its own.
     width : float or str, optional
-        Of the figure, in inches, or ``"single"`` (90 mm), ``"double"`` (190 mm) or a text such as ``"120 mm"``; by
-        default the sum of its columns and a panel of 2.8 inches.
+        Of the figure, by default the sum of its columns and a panel of 2.8 inches:
+        inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     layout : {"metapeer", "revman", "jama", "bmj"}
         In whose manner effects, weights and colours are: the house's own, or like Review Manager, JAMA or The BMJ.
     judgements : mapping of str to str, optional
@@ -188,7 +191,9 @@ def forest_plot(
         height = depths.depth * shrink
     Painter(ax, sheet, scale, depths, shrink, look).paint(rows, height / shrink)
     figure = root_figure(ax)
-    return figure if ax is not figure.axes[0] else describe(figure, _told(rows, words, log_scale, digits))
+    if ax is not figure.axes[0]:
+        return figure
+    return describe(figure, _told(rows, words, left.get("label", ""), log_scale, digits))
 
 
 def _usual(
@@ -211,15 +216,42 @@ def _sign_words(rows: Sequence[Row], tool: Tool) -> str:
     return "; ".join(f"{level.sign} {level.name.lower()}" for level in TOOLS[tool] if level.sign in used) + "."
 
 
-def _told(rows: Sequence[Row], words: Words, log: bool, digits: int) -> str:
+def _told(rows: Sequence[Row], words: Words, header: Header, log: bool, digits: int) -> str:
     """Say in words what the plot shows."""
     studies = sum(row.kind == "study" for row in rows)
     text = f"{words.title}. " if words.title else ""
-    text += f"Forest plot of {studies} {'study' if studies == 1 else 'studies'}" if studies else "Forest plot"
+    lines = sum(row.kind == "pooled" and row.estimable for row in rows)
+    name = clean_text(header if isinstance(header, str) else header[1])
+    named = name in ("", "Study", "Trial")
+    parts = ([count(studies, "study", "studies") if named else count(studies, "row")]) if studies else []
+    parts += [count(lines, "pooled effect")] if lines else []
+    text += "Forest plot" + (f" of {' and '.join(parts)}" if parts else "") + ("" if named else f" under “{name}”")
     pooled = [row for row in rows if row.kind == "summary" and row.estimable]
+    names = _summary_names(rows, pooled)
+    if lines and not pooled:
+        pooled = [row for row in rows if row.kind == "pooled" and row.estimable]
+        if len(pooled) > TOLD:
+            pooled = [pooled[0], pooled[-1]]
+            names = [f"first, {pooled[0].label}", f"last, {pooled[-1].label}"]
+        else:
+            names = [row.label for row in pooled]
     column = named_column(pooled, "effect", "", log=log, digits=digits)
-    told = [f"{row.label}: {' '.join(''.join(cell).split())}" for row, cell in zip(pooled, column.cells, strict=True)]
-    return text + (f"; {words.axis_label}" if words.axis_label else "") + ". " + "; ".join(told)
+    told = [f"{name}: {' '.join(''.join(cell).split())}" for name, cell in zip(names, column.cells, strict=True)]
+    return text + (f"; {words.axis_label}" if words.axis_label else "") + "." + (" " if told else "") + "; ".join(told)
+
+
+def _summary_names(rows: Sequence[Row], pooled: Sequence[Row]) -> list[str]:
+    """Names of the diamonds; those that share one are told apart by the headings above them."""
+    labels = [row.label for row in pooled]
+    heading, above = "", {}
+    for row in rows:
+        if row.kind == "heading":
+            heading = row.label
+        above[id(row)] = heading
+    return [
+        f"{above[id(row)]}, {row.label}" if labels.count(row.label) > 1 and above[id(row)] else row.label
+        for row in pooled
+    ]
 
 
 def _check_options(favours: tuple[str, str] | None, digits: int, level: float, ax: Axes | None) -> None:

@@ -9,10 +9,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metapeer.errors import ChoiceError
+from metapeer.formatting import count
 from metapeer.plots.forest_scale import is_finite
 from metapeer.plots.panel import Axis, Key, Panel, Words
 from metapeer.plots.panel_names import name_points
-from metapeer.plots.panel_reading import FloatArray, Width, check_axes, describe, inches, read_numbers, texts_of
+from metapeer.plots.panel_reading import (
+    FloatArray,
+    Width,
+    check_axes,
+    describe,
+    inches,
+    number_words,
+    read_numbers,
+    texts_of,
+)
 from metapeer.plots.style import INK, POOLED, PREDICTED, QUIET, SIZE, STUDY, root_figure
 from metapeer.plots.text import text_width
 from metapeer.plots.ticks import tick_text, ticks_within
@@ -70,7 +80,7 @@ def draw_galbraith(
     notes : sequence of str
         Stand below, each on lines of its own.
     width : float or str, default 5.5
-        Of the figure, as `inches` reads it.
+        Of the figure: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     height : float, optional
         Of its panel, in inches; by default 3.6, or three quarters of the panel's width where that is less, so that the
         arc has every study within it.
@@ -158,11 +168,12 @@ def draw_galbraith(
         far = np.abs(found["estimate"] - estimate) / found["se"]
         order = [i for i in np.argsort(-far, kind="stable").tolist() if outside[i]]
         name_points(panel, x, y, labels, np.full(x.size, RADIUS + 1), order=order, avoid=taken)
-    count = int(outside.sum())
+    far_out = int(outside.sum())
     return describe(
         panel.figure,
-        f"Galbraith plot of {x.size} studies: effect divided by its standard error against precision. "
-        f"{count} outside the band about the line of the pooled effect.",
+        f"Galbraith plot of {count(x.size, 'study', 'studies')}: effect divided by its standard error against "
+        f"precision. Pooled effect: {number_words(estimate, ci_low, ci_high, log=log_scale)}; {far_out} outside the "
+        "band about it.",
     )
 
 

@@ -12,9 +12,12 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from metapeer.errors import ChoiceError, DataError, Fault
-from metapeer.plots.bubble import _check, _ends, _Sheet
-from metapeer.plots.cells import clean_text, true_minus
+from metapeer.formatting import count
+from metapeer.plots.bubble import _ends
+from metapeer.plots.cells import clean_text
 from metapeer.plots.forest_scale import is_finite
+from metapeer.plots.panel_reading import Width, describe, number_words
+from metapeer.plots.panel_sheet import Sheet, check_sides, dress, note_lines
 from metapeer.plots.style import INK, POOLED, PREDICTED, RULE, SIZE, SMALL, root_figure
 from metapeer.plots.text import text_width
 from metapeer.plots.ticks import tick_text, ticks_within
@@ -100,8 +103,8 @@ def draw_gosh(
     y_label: str = "I², per cent",
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 5.5,
-    height: float = 4.2,
+    width: Width = 5.5,
+    height: Width = 4.2,
     x_limits: tuple[float, float] | None = None,
     y_limits: tuple[float, float] | None = None,
     ax: Axes | None = None,
@@ -132,8 +135,8 @@ def draw_gosh(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float
-        Of the figure, and of its panel with the histograms, in inches.
+    width, height : float or str
+        Of the figure, and of its panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     x_limits, y_limits : tuple of float, optional
         Ends of the axes, as printed on them (ratios on the first when `log_scale`).
     ax : Axes, optional
@@ -163,7 +166,7 @@ def draw_gosh(
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     ['with Smith 2014 (2)', 'without Smith 2014 (2)']
     """
-    _check(width, height, None, ax)
+    sides = check_sides(width, height, None, ax)
     for name, value in (("estimate", estimate), ("heterogeneity", heterogeneity)):
         if value is not None and not is_finite(value):
             raise ChoiceError(f"{name} must be a finite number or None, not {value!r}")
@@ -173,15 +176,14 @@ def draw_gosh(
     levels = [np.array([value], dtype=np.float64) for value in (heterogeneity,) if value is not None]
     low, high = _ends(np.concatenate([up, *levels]), y_limits, "y_limits", log=False)
 
-    remarks = (notes,) if isinstance(notes, str) else tuple(notes)
-    words = [true_minus(clean_text(note)) for note in remarks if clean_text(note)]
-    tall = 72.0 * float(height) if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
+    words = note_lines(notes)
+    tall = 72.0 * sides[1] if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
     y_ticks = ticks_within(low, high, tall, 2.5 * SIZE)
     y_texts = tick_text(y_ticks)
     widest = max((text_width(text, SIZE) for text in y_texts), default=0.0)
     labels = (clean_text(title), clean_text(_x_label(x_label, measure, log_scale)), clean_text(y_label), words)
-    sheet = _Sheet(ax, (float(width), float(height)), labels, widest)
-    sheet.write()
+    sheet = Sheet(ax, sides, labels, widest)
+    sheet.finish()
     panel = sheet.ax
     panel.set_axis_off()  # the sheet holds the words; three insets share its room
     main = 1.0 - MARGINAL - GAP
@@ -209,8 +211,13 @@ def draw_gosh(
     places = [float(np.log(tick)) for tick in x_ticks] if log_scale else list(x_ticks)
     density.set_xticks(places, labels=tick_text(x_ticks, common=not log_scale))
     density.set_yticks(list(y_ticks), labels=list(y_texts))
-    _dress(density)
-    return root_figure(panel)
+    dress(density)
+    low_x, middle, high_x = (float(q) for q in np.quantile(across, (0.0, 0.5, 1.0)))
+    told = f"GOSH plot of {count(across.size, 'subset')} of studies"
+    told += f", {count(int(chosen.sum()), 'subset')} with {study}" if member is not None else ""
+    told += f". {_x_label(x_label, measure, log_scale)}: median {number_words(middle, low_x, high_x, log=log_scale)}. "
+    told += f"{y_label}: median {number_words(float(np.median(up)), float(up.min()), float(up.max()))}."
+    return describe(root_figure(panel), told)
 
 
 def _x_label(given: str | None, measure: str, log_scale: bool) -> str:
@@ -288,13 +295,3 @@ def _legend(panel: Axes, entries: Sequence[tuple[str, int, str]], main: float, c
     )
     legend.get_frame().set_linewidth(0.6)
     legend.set_zorder(6)
-
-
-def _dress(density: Axes) -> None:
-    """Frame: two thin axes and nothing else."""
-    density.minorticks_off()
-    density.tick_params(labelsize=SIZE, length=3, width=0.8, color=RULE, labelcolor=INK, labelfontfamily="DejaVu Sans")
-    for side, spine in density.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(RULE)
-        spine.set_linewidth(0.8)

@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from metapeer.errors import ChoiceError, DataError, Fault
+from metapeer.formatting import count
 from metapeer.plots.cells import clean_text, true_minus
+from metapeer.plots.panel_reading import Width, describe, inches
 from metapeer.plots.style import INK, POOLED, PREDICTED, QUIET, RULE, SMALL, SMALL_LINE, TITLE, TITLE_LINE, root_figure
 from metapeer.plots.text import PlainText, text_width, wrap_text
 from metapeer.plots.ticks import tick_text, ticks_within
@@ -22,7 +24,7 @@ FloatArray = NDArray[np.float64]
 ROW, LOWEST_ROW, NAMED_ROW = 11.0, 1.2, 7.5
 """Height of a line in points; the least when there are many; the least that has room for a name."""
 TALLEST = 640.0
-PANEL, GAP, LONGEST_NAME = 62.0, 14.0, 150.0
+PANEL, LEAST_PANEL, GAP, LONGEST_NAME = 62.0, 40.0, 14.0, 150.0
 SHADE = "#eef2f7"
 
 
@@ -77,6 +79,7 @@ def influence_plot(
     marked: Sequence[bool] | None = None,
     title: str | None = None,
     notes: Sequence[str] = (),
+    width: Width | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw diagnostics side by side, study by study from top to bottom.
@@ -93,6 +96,9 @@ def influence_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
+    width : float or str, optional
+        Of the figure, by default as wide as its panels side by side; panels for which that is too narrow stand in
+        further rows: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Whose place is divided among the panels; by default a new Figure, unknown to pyplot.
 
@@ -135,19 +141,23 @@ def influence_plot(
         raise ChoiceError("ax must be plain matplotlib Axes")
 
     row = max(LOWEST_ROW, min(ROW, TALLEST / k))
-    names = [_shortened(clean_text(label).replace("\n", " "), LONGEST_NAME) for label in labels]
+    longest = LONGEST_NAME if width is None else min(LONGEST_NAME, 0.3 * 72 * inches(width))
+    names = [_shortened(clean_text(label).replace("\n", " "), longest) for label in labels]
     chosen = np.zeros(k, dtype=np.bool_) if marked is None else np.asarray(marked, dtype=np.bool_)
     named = _named(chosen, row)
     left = max((text_width(names[i], SMALL) for i in named), default=0.0) + 10.0
-    headers = [wrap_text(clean_text(panel.title), PANEL, SMALL) for panel in panels]
-    wide = left + len(panels) * (PANEL + GAP)
-    heading = wrap_text(clean_text(title), wide, TITLE, bold=True) if clean_text(title) else []
+    if width is not None and ax is not None:
+        raise ChoiceError("width has no effect with ax: the Axes have their width already")
+    wide, across, each = _shared_out(left, len(panels), width)
+    headers = [wrap_text(clean_text(panel.title), each, SMALL) for panel in panels]
+    heading = wrap_text(clean_text(title), wide - 12.0, TITLE, bold=True) if clean_text(title) else []
     remarks = (notes,) if isinstance(notes, str) else tuple(notes)
     words = [line for note in remarks for line in wrap_text(true_minus(clean_text(note)), wide - 12.0, SMALL) if line]
-    top = 6.0 + TITLE_LINE * len(heading) + SMALL_LINE * max(map(len, headers)) + 4.0
-    tall = row * k
-    bottom = 22.0 + SMALL_LINE * len(words)
-    high = top + tall + bottom
+    top = 6.0 + TITLE_LINE * len(heading)
+    tall, head, foot = row * k, SMALL_LINE * max(map(len, headers)) + 4.0, 22.0
+    storeys = -(-len(panels) // across)
+    bottom = foot + SMALL_LINE * len(words)
+    high = top + storeys * (head + tall + foot) - foot + bottom
     if ax is None:
         no_engine: Any = "none"
         figure = Figure((wide / 72, high / 72), facecolor="white", layout=no_engine)
@@ -160,18 +170,39 @@ def influence_plot(
     for i, line in enumerate(words):
         place = (bottom - 28.0 - i * SMALL_LINE) / high
         _put(ax, 6.0 / wide, place, line, SMALL, color=QUIET, ha="left", va="baseline")
-    for i in named:
-        place = (bottom + tall - (i + 0.5) * row) / high
-        _put(ax, (left - 4.0) / wide, place, names[i], SMALL, ha="right", va="center")
+    floors = [bottom + (storeys - 1 - storey) * (head + tall + foot) for storey in range(storeys)]
+    for floor in floors:
+        for i in named:
+            place = (floor + tall - (i + 0.5) * row) / high
+            _put(ax, (left - 4.0) / wide, place, names[i], SMALL, ha="right", va="center")
     shrunk = min(1.0, ax.get_window_extent().width * 72 / root_figure(ax).dpi / wide)
     for j, (panel, lines) in enumerate(zip(panels, headers, strict=True)):
-        start = left + j * (PANEL + GAP)
+        start, floor = left + (j % across) * (each + GAP), floors[j // across]
         for i, line in enumerate(reversed(lines)):
-            place = (bottom + tall + 4.0 + i * SMALL_LINE) / high
-            _put(ax, (start + PANEL / 2) / wide, place, line, SMALL, bold=True, ha="center", va="baseline")
-        inner = ax.inset_axes((start / wide, bottom / high, PANEL / wide, tall / high))
-        _draw(inner, panel, chosen, row, shrunk * PANEL)
-    return root_figure(ax)
+            place = (floor + tall + 4.0 + i * SMALL_LINE) / high
+            _put(ax, (start + each / 2) / wide, place, line, SMALL, bold=True, ha="center", va="baseline")
+        inner = ax.inset_axes((start / wide, floor / high, each / wide, tall / high))
+        _draw(inner, panel, chosen, row, shrunk * each)
+    return describe(root_figure(ax), _told(labels, panels, chosen))
+
+
+def _told(labels: Sequence[str], panels: Sequence[Panel], marked: NDArray[np.bool_]) -> str:
+    """Say in words what the plot shows."""
+    out = [clean_text(labels[i]) for i in np.flatnonzero(marked).tolist()]
+    more = f" and {len(out) - 8} more" if len(out) > 8 else ""
+    return (
+        f"Influence of {count(len(labels), 'study', 'studies')} by "
+        f"{', '.join(clean_text(panel.title) for panel in panels)}. Marked: {', '.join(out[:8]) or 'none'}{more}."
+    )
+
+
+def _shared_out(left: float, panels: int, width: Width | None) -> tuple[float, int, float]:
+    """Width of the whole, how many panels stand side by side, and how wide each is."""
+    wide = left + panels * (PANEL + GAP) if width is None else 72 * inches(width)
+    least = PANEL if width is None else LEAST_PANEL
+    across = max(1, min(panels, int((wide - left) / (least + GAP) + 1e-9)))
+    across = -(-panels // -(-panels // across))  # rows of panels are about equally long
+    return wide, across, max((wide - left) / across - GAP, LEAST_PANEL)
 
 
 def _put(ax: Axes, x: float, y: float, text: str, size: float, *, color: str = INK, **how: Any) -> None:

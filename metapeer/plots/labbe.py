@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metapeer.errors import ChoiceError, DataError, Fault
+from metapeer.formatting import count
 from metapeer.plots.forest_scale import is_finite
 from metapeer.plots.panel import Axis, Key, Panel, Words
 from metapeer.plots.panel_names import name_points
@@ -51,7 +52,8 @@ def draw_labbe(
     notes : sequence of str
         Stand below, each on lines of its own.
     width : float or str, default 4.2
-        Of the figure, as `inches` reads it; the panel is a square.
+        Of the figure: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``. The panel is a
+        square.
     limit : float, optional
         End of both axes, up to 1; by default just beyond the largest risk.
     ax : Axes, optional
@@ -133,6 +135,6 @@ def draw_labbe(
     below = int((found["y"] < found["x"]).sum())
     return describe(
         panel.figure,
-        f"L'Abbé plot of {sizes.size} studies; in {below} the risk is lower on the axis upwards ({y_label}) than on "
-        f"the axis across ({x_label}).",
+        f"L'Abbé plot of {count(sizes.size, 'study', 'studies')}; in {below} the risk is lower on the axis upwards "
+        f"({y_label}) than on the axis across ({x_label}).",
     )

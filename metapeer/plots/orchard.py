@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metapeer.errors import DataError, Fault
+from metapeer.formatting import count
 from metapeer.plots.panel import Axis, Key, Panel, Words, names_height
-from metapeer.plots.panel_reading import FloatArray, Width, describe, ends_around, read_numbers, texts_of
+from metapeer.plots.panel_reading import FloatArray, Width, describe, ends_around, number_words, read_numbers, texts_of
 from metapeer.plots.style import INK, POOLED, PREDICTED, QUIET, SMALL, STUDY
 from metapeer.plots.text import text_width
 
@@ -68,7 +69,7 @@ def draw_orchard(
     notes : sequence of str
         Stand below, each on lines of its own.
     width : float or str, default 5.5
-        Of the figure, as `inches` reads it.
+        Of the figure: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -162,9 +163,14 @@ def draw_orchard(
             panel.write(panel.wide + 6, float(y[0]) - 0.36 * SMALL, words[i], size=SMALL, color=QUIET)
     return describe(
         panel.figure,
-        f"Orchard plot of {sizes.size} effects in {k} group{'s' * (k != 1)}: "
-        + "; ".join(names[:12])
-        + ("; ..." if k > 12 else "."),
+        f"Orchard plot of {count(sizes.size, 'effect')} in {count(k, 'group')}: "
+        + "; ".join(
+            f"{name} {number_words(*map(float, numbers), log=log_scale)}"
+            for name, *numbers in zip(
+                names[:12], *(pooled[part] for part in ("estimate", "ci_low", "ci_high")), strict=False
+            )
+        )
+        + (f"; and {k - 12} more." if k > 12 else "."),
     )
 
 
@@ -238,7 +244,7 @@ def draw_rainforest(
     notes : sequence of str
         Stand below, each on lines of its own.
     width : float or str, default 5.5
-        Of the figure, as `inches` reads it.
+        Of the figure: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -312,6 +318,9 @@ def draw_rainforest(
         if ci is not None:
             axes.fill([ci[0], estimate, ci[1], estimate], [0, 0.3, 0, -0.3], color=POOLED, zorder=5, label="_diamond")
         axes.plot([estimate] * 2, [0.35, rows - 0.5], color=POOLED, lw=0.8, ls=(0, (3, 2.5)), zorder=1.5)
-    return describe(
-        panel.figure, f"Rainforest plot of {k} stud{'ies' if k != 1 else 'y'}, each drawn as its likelihood."
-    )
+    told = f"Rainforest plot of {count(k, 'study', 'studies')}, each drawn as its likelihood."
+    if estimate is not None:
+        told += f" {pooled_label}: {number_words(float(estimate), *(ci or ()), log=log_scale)}."
+    if prediction is not None:
+        told += f" Prediction interval: {' to '.join(number_words(end, log=log_scale) for end in prediction)}."
+    return describe(panel.figure, told)

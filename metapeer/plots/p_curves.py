@@ -11,9 +11,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from metapeer.errors import ChoiceError
-from metapeer.plots.bubble import _check, _read, _Sheet
-from metapeer.plots.cells import clean_text, true_minus
-from metapeer.plots.style import INK, POOLED, PREDICTED, QUIET, RULE, SIZE, SMALL, root_figure
+from metapeer.formatting import count
+from metapeer.plots.bubble import _read
+from metapeer.plots.cells import clean_text
+from metapeer.plots.panel_reading import Width, describe
+from metapeer.plots.panel_sheet import Sheet, check_sides, dress, note_lines
+from metapeer.plots.style import INK, POOLED, PREDICTED, RULE, SIZE, SMALL, root_figure
 from metapeer.plots.text import PlainText, text_width
 
 __all__ = ["p_curve_plot"]
@@ -27,8 +30,8 @@ def p_curve_plot(
     y_label: str = "Share of significant p values (%)",
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 5.5,
-    height: float = 3.2,
+    width: Width = 5.5,
+    height: Width = 3.2,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw a p-curve from a table of shares.
@@ -46,8 +49,8 @@ def p_curve_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float
-        Of the figure, and of its panel, in inches.
+    width, height : float or str
+        Of the figure, and of its panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -75,19 +78,13 @@ def p_curve_plot(
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     ['observed', 'without an effect', 'at 33% power']
     """
-    _check(width, height, None, ax)
+    sides = check_sides(width, height, None, ax)
     columns = _read(table, "table", ("p", "observed", "no_effect", "power_33"), ("power_estimated", "count"))
     p = columns["p"]
     if not (np.diff(p) > 0).all():
         raise ChoiceError("p must rise from row to row")
-    remarks = (notes,) if isinstance(notes, str) else tuple(notes)
-    words = [true_minus(clean_text(note)) for note in remarks if clean_text(note)]
+    words = note_lines(notes)
     labels = (clean_text(title), clean_text(x_label), clean_text(y_label), words)
-    sheet = _Sheet(ax, (float(width), float(height)), labels, text_width("100", SIZE))
-    panel = sheet.ax
-    gap = float(p[0] if p.size == 1 else np.diff(p).min())
-    panel.set_xlim(p[0] - 0.6 * gap, p[-1] + 0.6 * gap)
-    panel.set_ylim(0.0, 108.0)
     lines: list[tuple[str, str, str, Any, float]] = [
         ("power_estimated", power_label, PREDICTED, (0, (5, 2)), 1.2),
         ("no_effect", "without an effect", INK, (0, (1, 1.5)), 1.2),
@@ -96,9 +93,16 @@ def p_curve_plot(
     handles = [Line2D([], [], color=POOLED, marker="o", markersize=4.5, linewidth=1.6, label="observed")]
     for name, label, colour, dashes, thick in reversed(lines):
         if name in columns and np.isfinite(columns[name]).all():
-            panel.plot(p, columns[name], color=colour, linestyle=dashes, linewidth=thick, zorder=2)
             handles.append(Line2D([], [], color=colour, linestyle=dashes, linewidth=thick, label=clean_text(label)))
     handles[1:] = sorted(handles[1:], key=lambda line: line.get_label() != "without an effect")
+    sheet = Sheet(ax, sides, labels, text_width("100", SIZE), keys=handles)
+    panel = sheet.ax
+    gap = float(p[0] if p.size == 1 else np.diff(p).min())
+    panel.set_xlim(p[0] - 0.6 * gap, p[-1] + 0.6 * gap)
+    panel.set_ylim(0.0, 108.0)
+    for name, _, colour, dashes, thick in reversed(lines):
+        if name in columns and np.isfinite(columns[name]).all():
+            panel.plot(p, columns[name], color=colour, linestyle=dashes, linewidth=thick, zorder=2)
     panel.plot(p, columns["observed"], color=POOLED, marker="o", markersize=4.5, linewidth=1.6, zorder=3)
     for x, share in zip(p.tolist(), columns["observed"].tolist(), strict=True):
         text = PlainText(
@@ -106,20 +110,12 @@ def p_curve_plot(
         )
         text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
         panel.add_artist(text)
-    legend = panel.legend(
-        handles=handles,
-        loc="upper right",
-        frameon=False,
-        prop={"family": "DejaVu Sans", "size": SMALL},
-    )
-    legend.set_zorder(1)
     panel.set_xticks(p.tolist(), labels=[f"{value:g}" for value in p.tolist()])
     panel.set_yticks([0, 25, 50, 75, 100], labels=["0", "25", "50", "75", "100"])
-    panel.minorticks_off()
-    panel.tick_params(labelsize=SIZE, length=3, width=0.8, color=RULE, labelcolor=INK, labelfontfamily="DejaVu Sans")
-    for side, spine in panel.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(RULE if side == "left" else QUIET)
-        spine.set_linewidth(0.8)
-    sheet.write()
-    return root_figure(panel)
+    dress(panel)
+    sheet.finish()
+    shares = ", ".join(
+        f"{share:.0f}% up to {value:g}" for value, share in zip(p.tolist(), columns["observed"].tolist(), strict=True)
+    )
+    number = f" of {count(int(columns['count'].sum()), 'significant p value')}" if "count" in columns else ""
+    return describe(root_figure(panel), f"P-curve{number}. Observed: {shares}.")

@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metapeer.errors import DataError, Fault
+from metapeer.formatting import count
 from metapeer.plots.cells import true_minus
 from metapeer.plots.panel import Axis, Key, Panel, Words, names_height
-from metapeer.plots.panel_reading import Width, describe, ends_around, inches, read_numbers, texts_of
+from metapeer.plots.panel_reading import Width, describe, ends_around, inches, number_words, read_numbers, texts_of
 from metapeer.plots.style import INK, POOLED, PREDICTED, QUIET, SMALL
 from metapeer.plots.text import text_width, wrap_text
 
@@ -66,7 +67,7 @@ def draw_pairs(
     notes : sequence of str
         Stand below, each on lines of its own.
     width : float or str, default 6.0
-        Of the figure, as `inches` reads it.
+        Of the figure: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -165,4 +166,11 @@ def draw_pairs(
         for j, line in enumerate(side[i]):
             middle = float(y[0]) + (len(side[i]) / 2 - j - 0.5) * (SMALL + 2)
             panel.write(panel.wide + 8, middle - 0.36 * SMALL, line, size=SMALL, bold=marked[i], color=INK)
-    return describe(panel.figure, f"{first.capitalize()} and {second} estimates of {k} results, with their intervals.")
+    told = [
+        f"{label} {number_words(one, log=log_scale)} and {number_words(two, log=log_scale)}"
+        for label, one, two in zip(labels, found["first"].tolist(), found["second"].tolist(), strict=True)
+        if math.isfinite(one) and math.isfinite(two)
+    ]
+    text = f"{first.capitalize()} and {second} estimates of {count(k, 'result')}, with their intervals"
+    more = f"; and {len(told) - 12} more" if len(told) > 12 else ""
+    return describe(panel.figure, text + (f": {'; '.join(told[:12])}{more}." if told else "."))

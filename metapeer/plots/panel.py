@@ -152,8 +152,8 @@ class Panel:
         Entries of the key, under the axis.
     width : float or str
         Of the whole figure.
-    height : float
-        Of the panel, in inches.
+    height : float or str
+        Of the panel.
     ax : Axes, optional
         Where to draw, everything but the panel itself around its box; by default a new figure.
     right : float
@@ -165,7 +165,7 @@ class Panel:
     words: Words
     keys: Sequence[Key] = ()
     width: Width = 5.5
-    height: float = 3.8
+    height: Width = 3.8
     ax: Axes | None = None
     right: float = 16.0
     axes: Axes = field(init=False)

@@ -14,7 +14,17 @@ from metapeer.errors import ChoiceError, DataError, Fault
 from metapeer.plots.cells import clean_text, true_minus
 from metapeer.plots.forest_scale import is_finite
 
-__all__ = ["FloatArray", "Width", "check_axes", "describe", "ends_around", "inches", "read_numbers", "texts_of"]
+__all__ = [
+    "FloatArray",
+    "Width",
+    "check_axes",
+    "describe",
+    "ends_around",
+    "inches",
+    "number_words",
+    "read_numbers",
+    "texts_of",
+]
 
 FloatArray = NDArray[np.float64]
 Width = float | str
@@ -85,6 +95,41 @@ def describe(figure: Figure, words: str) -> Figure:
     """
     figure.metapeer_alt = true_minus(clean_text(words))  # type: ignore[attr-defined]
     return figure
+
+
+def number_words(value: float, low: float = math.nan, high: float = math.nan, *, log: bool = False) -> str:
+    """Write a number, and its interval where there is one, for the words of a figure.
+
+    Parameters
+    ----------
+    value, low, high : float
+        The number and the ends of its interval; logarithms when `log`.
+    log : bool, default False
+        Whether they are written as ratios.
+
+    Returns
+    -------
+    str
+        With two decimals, or three digits where all numbers are small or one is huge.
+
+    Examples
+    --------
+    >>> number_words(0.25, 0.104, 0.4), number_words(0.0, log=True), number_words(0.00012)
+    ('0.25 (0.10 to 0.40)', '1.00', '0.00012')
+    """
+
+    def scaled(number: float) -> float:
+        return number if not log else math.exp(number) if number < 700 else math.inf
+
+    largest = max((abs(scaled(one)) for one in (value, low, high) if math.isfinite(one)), default=0.0)
+    usual = 0.05 <= largest < 1e5
+
+    def one(number: float) -> str:
+        shown = scaled(number)
+        return f"{shown:.2f}" if usual or shown == 0 else f"{shown:.3g}"
+
+    interval = f" ({one(low)} to {one(high)})" if math.isfinite(low) and math.isfinite(high) else ""
+    return one(value) + interval
 
 
 def check_axes(ax: Axes | None) -> None:

@@ -1,7 +1,6 @@
 """Figures of power: curves over the number of studies, a funnel plot on ground of power, and tiles of median power."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,9 +12,11 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from metapeer.errors import ChoiceError, DataError, Fault
-from metapeer.plots.bubble import _check, _Sheet
-from metapeer.plots.cells import clean_text, true_minus
+from metapeer.formatting import count
+from metapeer.plots.cells import clean_text
 from metapeer.plots.forest_scale import is_finite
+from metapeer.plots.panel_reading import Width, describe, number_words
+from metapeer.plots.panel_sheet import Sheet, check_sides, dress, note_lines
 from metapeer.plots.style import INK, POOLED, PREDICTED, RULE, SIZE, SMALL, root_figure
 from metapeer.plots.text import PlainText, text_width
 from metapeer.plots.ticks import tick_text, ticks_within
@@ -59,39 +60,10 @@ def _numbers(table: object, names: Sequence[str], faults: list[Fault], name: str
     return found
 
 
-def _words(notes: Sequence[str]) -> list[str]:
-    remarks = (notes,) if isinstance(notes, str) else tuple(notes)
-    return [true_minus(clean_text(note)) for note in remarks if clean_text(note)]
-
-
-def _tall(height: float, ax: Axes | None) -> float:
-    return 72.0 * float(height) if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
-
-
 def _dress(panel: Axes, x_ticks: Sequence[float], y_ticks: Sequence[float], y_texts: Sequence[str]) -> None:
-    """Ticks and frame: two thin axes and nothing else."""
     panel.set_xticks(list(x_ticks), labels=tick_text(x_ticks))
     panel.set_yticks(list(y_ticks), labels=list(y_texts))
-    panel.minorticks_off()
-    panel.tick_params(labelsize=SIZE, length=3, width=0.8, color=RULE, labelcolor=INK, labelfontfamily="DejaVu Sans")
-    for side, spine in panel.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(RULE)
-        spine.set_linewidth(0.8)
-
-
-def _legend(
-    panel: Axes,
-    handles: Sequence[Patch | Line2D],
-    title: str | None,
-    loc: Literal["best", "lower right"] = "best",
-) -> None:
-    legend = panel.legend(
-        handles=list(handles), title=title, loc=loc, title_fontsize=SMALL, frameon=True, framealpha=0.9,
-        edgecolor=RULE, fancybox=False, prop={"family": "DejaVu Sans", "size": SMALL},
-    )  # fmt: skip
-    legend.get_frame().set_linewidth(0.6)
-    legend.set_zorder(6)
+    dress(panel)
 
 
 def power_curve_plot(
@@ -102,8 +74,8 @@ def power_curve_plot(
     y_label: str = "Power",
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 5.5,
-    height: float = 3.4,
+    width: Width = 5.5,
+    height: Width = 3.4,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw power against the number of studies, or whatever else a plan may vary.
@@ -120,8 +92,8 @@ def power_curve_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float
-        Of the figure, and of its panel, in inches.
+    width, height : float or str
+        Of the figure, and of its panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -148,7 +120,7 @@ def power_curve_plot(
     >>> [round(float(end), 2) for end in figure.axes[0].get_ylim()]
     [0.0, 1.02]
     """
-    _check(width, height, None, ax)
+    sides = check_sides(width, height, None, ax)
     if target is not None and (not is_finite(target) or not 0.0 < float(target) < 1.0):
         raise ChoiceError(f"target must be a power between 0 and 1 or None, not {target!r}")
     faults: list[Fault] = []
@@ -161,8 +133,13 @@ def power_curve_plot(
         raise ChoiceError(f"the table has {len(curves)} curves; at most {len(CURVES)} can be told apart")
     y_ticks = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     y_texts = [f"{100 * tick:.0f}%" for tick in y_ticks]
-    labels = (clean_text(title), clean_text(x_label), clean_text(y_label), _words(notes))
-    sheet = _Sheet(ax, (float(width), float(height)), labels, max(text_width(text, SIZE) for text in y_texts))
+    labels = (clean_text(title), clean_text(x_label), clean_text(y_label), note_lines(notes))
+    handles = [
+        Line2D([], [], color=CURVES[i], linewidth=1.5, linestyle=DASHES[i % len(DASHES)], label=clean_text(curve))
+        for i, curve in enumerate(curves)
+        if len(curves) > 1 or curve
+    ]
+    sheet = Sheet(ax, sides, labels, max(text_width(text, SIZE) for text in y_texts), keys=handles)
     panel = sheet.ax
     low, high = float(found["x"].min()), float(found["x"].max())
     room = 0.03 * (high - low) if high > low else 1.0
@@ -170,7 +147,7 @@ def power_curve_plot(
     panel.set_ylim(0.0, 1.02)
     if target is not None:
         panel.axhline(float(target), color=RULE, linewidth=0.9, linestyle=(0, (1, 2)), zorder=1)
-    handles = []
+    told = []
     for i, curve in enumerate(curves):
         rows = np.array([name == curve for name in names])
         order = np.argsort(found["x"][rows], kind="stable")
@@ -178,14 +155,11 @@ def power_curve_plot(
         dash = DASHES[i % len(DASHES)]
         mark = "o" if x.size == 1 else None
         panel.plot(x, y, color=CURVES[i], linewidth=1.5, linestyle=dash, marker=mark, markersize=4, zorder=3)
-        handles.append(
-            Line2D([], [], color=CURVES[i], linewidth=1.5, linestyle=dash, marker=mark, label=clean_text(curve))
-        )
-    if len(curves) > 1 or curves[0]:
-        _legend(panel, handles, None, "lower right")
+        path = f"{100 * y[0]:.0f}% at {x[0]:g} to {100 * y[-1]:.0f}% at {x[-1]:g}"
+        told.append(f"{clean_text(curve)}: {path}" if curve else path)
     _dress(panel, ticks_within(low - room, high + room, sheet.wide, SIZE), y_ticks, y_texts)
-    sheet.write()
-    return root_figure(panel)
+    sheet.finish()
+    return describe(root_figure(panel), f"{y_label} against {x_label.lower()}. {'; '.join(told)}.")
 
 
 def sunset_plot(
@@ -199,8 +173,8 @@ def sunset_plot(
     y_label: str = "Standard error",
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 5.5,
-    height: float = 3.6,
+    width: Width = 5.5,
+    height: Width = 3.6,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw a funnel plot whose ground shows the power of a trial of each standard error: a sunset funnel plot.
@@ -223,8 +197,8 @@ def sunset_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float
-        Of the figure, and of its panel, in inches.
+    width, height : float or str
+        Of the figure, and of its panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -252,7 +226,7 @@ def sunset_plot(
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()][:2]
     ['below 20%', '20 to 40%']
     """
-    _check(width, height, null_value, ax)
+    sides = check_sides(width, height, null_value, ax)
     for name, value in (("effect", effect), ("critical", critical)):
         if value is not None and not is_finite(value):
             raise ChoiceError(f"{name} must be a finite number, not {value!r}")
@@ -272,11 +246,20 @@ def sunset_plot(
     room = 0.05 * (right - left) if right > left else 1.0
     left, right = left - room, right + room
 
-    y_ticks = ticks_within(0.0, bottom, _tall(height, ax), 2.5 * SIZE)
+    y_ticks = ticks_within(
+        0.0,
+        bottom,
+        72.0 * sides[1] if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi,
+        2.5 * SIZE,
+    )
     y_texts = tick_text(y_ticks)
     widest = max((text_width(text, SIZE) for text in y_texts), default=0.0)
-    labels = (clean_text(title), clean_text(x_label), clean_text(y_label), _words(notes))
-    sheet = _Sheet(ax, (float(width), float(height)), labels, widest)
+    labels = (clean_text(title), clean_text(x_label), clean_text(y_label), note_lines(notes))
+    names = ("below 20%", "20 to 40%", "40 to 60%", "60 to 80%", "80% or more")
+    patches = [
+        Patch(facecolor=one, edgecolor=RULE, linewidth=0.6, label=name) for one, name in zip(GROUND, names, strict=True)
+    ]
+    sheet = Sheet(ax, sides, labels, widest, keys=patches, keys_title="Power of a trial")
     panel = sheet.ax
     panel.set_xlim(left, right)
     panel.set_ylim(bottom, 0.0)
@@ -291,14 +274,14 @@ def sunset_plot(
             x = [null_value, null_value + side * float(critical) * bottom]
             panel.plot(x, [0.0, bottom], color=RULE, linewidth=0.8, zorder=2)
     panel.plot(trials["yi"], trials["sei"], "o", markersize=5, color=POOLED, markeredgecolor="white", zorder=4)
-    names = ("below 20%", "20 to 40%", "40 to 60%", "60 to 80%", "80% or more")
-    patches = [
-        Patch(facecolor=one, edgecolor=RULE, linewidth=0.6, label=name) for one, name in zip(GROUND, names, strict=True)
-    ]
-    _legend(panel, patches, "Power of a trial")
     _dress(panel, ticks_within(left, right, sheet.wide, SIZE), y_ticks, y_texts)
-    sheet.write()
-    return root_figure(panel)
+    sheet.finish()
+    able = int((trials["sei"] <= at[-1]).sum())
+    return describe(
+        root_figure(panel),
+        f"Funnel plot of {count(trials['sei'].size, 'trial')} on ground of power for a true effect of "
+        f"{number_words(float(effect))}: {able} with a power of 80% or more.",
+    )
 
 
 def firepower_plot(
@@ -307,7 +290,7 @@ def firepower_plot(
     x_label: str = "True effect",
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 5.5,
+    width: Width = 5.5,
     row_height: float = 0.5,
     ax: Axes | None = None,
 ) -> Figure:
@@ -323,8 +306,10 @@ def firepower_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, row_height : float
-        Of the figure, and of a row of tiles, in inches.
+    width : float or str, default 5.5
+        Of the figure: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
+    row_height : float, default 0.5
+        Of a row of tiles, in inches.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -351,7 +336,7 @@ def firepower_plot(
     >>> [text.get_text() for text in figure.axes[0].texts][:3]
     ['8', '20', '40']
     """
-    _check(width, 3.0, None, ax)
+    across = check_sides(width, 3.0, None, ax)[0]
     if not is_finite(row_height) or not 0.2 <= float(row_height) <= 10.0:
         raise ChoiceError(f"row_height must be a number of inches from 0.2 to 10, not {row_height!r}")
     faults: list[Fault] = []
@@ -367,9 +352,9 @@ def firepower_plot(
     cells[[rows.index(name) for name in names], np.searchsorted(effects, found["effect"])] = found["power"]
 
     widest = max(text_width(name, SIZE) for name in rows)
-    labels = (clean_text(title), clean_text(x_label), "", _words(notes))
+    labels = (clean_text(title), clean_text(x_label), "", note_lines(notes))
     height = max(float(row_height) * len(rows), 0.3)
-    sheet = _Sheet(ax, (float(width), height), labels, widest)
+    sheet = Sheet(ax, (across, height), labels, widest)
     panel = sheet.ax
     shades = ListedColormap(list(TILES))
     coloured = np.clip(np.digitize(cells, BANDS), 0, len(TILES) - 1)
@@ -401,5 +386,9 @@ def firepower_plot(
     panel.tick_params(labelsize=SIZE, length=0, labelcolor=INK, labelfontfamily="DejaVu Sans")
     for spine in panel.spines.values():
         spine.set_visible(False)
-    sheet.write()
-    return root_figure(panel)
+    sheet.finish()
+    rows_told = [
+        f"{name or 'median'} from {100 * row[0]:.0f}% at {effects[0]:g} to {100 * row[-1]:.0f}% at {effects[-1]:g}"
+        for name, row in zip(rows, cells, strict=True)
+    ]
+    return describe(root_figure(panel), f"Median power of trials over {x_label.lower()}: {'; '.join(rows_told)}.")

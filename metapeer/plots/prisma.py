@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from metapeer.errors import ChoiceError, DataError, Fault
-from metapeer.plots.bubble import _check
+from metapeer.formatting import count
 from metapeer.plots.cells import clean_text
 from metapeer.plots.forest_scale import is_finite
+from metapeer.plots.panel_reading import Width, check_axes, describe, inches
 from metapeer.plots.style import INK, LINE, POOLED, QUIET, RULE, SIZE, SMALL, SMALL_LINE, TITLE, TITLE_LINE, root_figure
 from metapeer.plots.text import PlainText, text_width, wrap_text
 
@@ -108,7 +109,7 @@ def flow_plot(
     *,
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 7.5,
+    width: Width = 7.5,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw a flow diagram from a table of boxes.
@@ -125,8 +126,8 @@ def flow_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width : float, default 7.5
-        Of the figure, in inches.
+    width : float or str, default 7.5
+        Of the figure: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot, as high as is needed.
 
@@ -150,10 +151,10 @@ def flow_plot(
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['Records found (n = 12)', 'Records screened (n = 9)']
     """
-    _check(width, 2.0, None, ax)
+    check_axes(ax)
+    wide = 72.0 * inches(width)
     boxes = _read(table)
     remarks = (notes,) if isinstance(notes, str) else tuple(notes)
-    wide = 72.0 * float(width)
     if ax is not None:
         extent = ax.get_window_extent()
         wide, room = (side * 72 / root_figure(ax).dpi for side in (extent.width, extent.height))
@@ -201,7 +202,8 @@ def flow_plot(
     for i, line in enumerate(below):
         place = under + (i + 1) * SMALL_LINE
         _put(panel, SIDE, place, line, SMALL, color=QUIET, ha="left", va="baseline")
-    return root_figure(panel)
+    words = [" ".join(box.text.split()) for box in boxes if not box.heading]
+    return describe(root_figure(panel), f"Flow diagram of {count(len(words), 'box', 'boxes')}. {'; '.join(words)}.")
 
 
 def _height(lines: Sequence[str]) -> float:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from metapeer.errors import ChoiceError, DataError, Fault, check_choice
 from metapeer.formatting import format_level
-from metapeer.plots.bubble import FARTHEST, _check, _Sheet
+from metapeer.plots.bubble import FARTHEST
 from metapeer.plots.cells import clean_text, true_minus
 from metapeer.plots.forest_scale import is_finite
-from metapeer.plots.style import INK, POOLED, PREDICTED, QUIET, RULE, SIZE, SMALL, root_figure
+from metapeer.plots.panel_reading import Width, describe, number_words
+from metapeer.plots.panel_sheet import Sheet, check_sides, dress, note_lines
+from metapeer.plots.style import POOLED, PREDICTED, QUIET, RULE, SIZE, SMALL, root_figure
 from metapeer.plots.text import PlainText, text_width
 from metapeer.plots.ticks import tick_text, ticks_within
 
@@ -112,8 +114,8 @@ def profile_plot(
     offset: float | None = None,
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 5.5,
-    height: float = 3.0,
+    width: Width = 5.5,
+    height: Width = 3.0,
     x_limits: tuple[float, float] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
@@ -140,8 +142,8 @@ def profile_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float
-        Of the figure, and of its panel, in inches.
+    width, height : float or str
+        Of the figure, and of its panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     x_limits : tuple of float, optional
         Ends of the axis, as printed on it.
     ax : Axes, optional
@@ -170,7 +172,7 @@ def profile_plot(
     >>> [round(float(end), 3) for end in figure.axes[0].get_xlim()]
     [-0.012, 0.412]
     """
-    _check(width, height, None, ax)
+    sides = check_sides(width, height, None, ax)
     if not is_finite(level) or not 0.0 < float(level) < 1.0:
         raise ChoiceError(f"level must be a number between 0 and 1, not {level!r}")
     if offset is not None and (not is_finite(offset) or not float(offset) > 0.0):
@@ -190,14 +192,13 @@ def profile_plot(
     left, right = (float(at(np.array(end))) for end in (low, high))
     room = MARGIN * (right - left)
 
-    remarks = (notes,) if isinstance(notes, str) else tuple(notes)
-    words = [true_minus(clean_text(note)) for note in remarks if clean_text(note)]
-    tall = 72.0 * float(height) if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
+    words = note_lines(notes)
+    tall = 72.0 * sides[1] if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
     y_ticks = ticks_within(-depth, 0.0, tall, 2.5 * SIZE)
     y_texts = tick_text(y_ticks)
     widest = max((text_width(text, SIZE) for text in y_texts), default=0.0)
     labels = (clean_text(title), clean_text(x_label), clean_text(y_label), words)
-    sheet = _Sheet(ax, (float(width), float(height)), labels, widest)
+    sheet = Sheet(ax, sides, labels, widest)
     panel = sheet.ax
     panel.set_xlim(left - room, right + room)
     panel.set_ylim(-depth, 0.06 * depth)
@@ -218,8 +219,12 @@ def profile_plot(
     x_ticks = ticks_within(low, high, sheet.wide, SIZE) if offset is None else _log_ticks(low, high, offset, sheet.wide)
     x_texts = tick_text(x_ticks, common=offset is None)
     _dress(panel, at(np.array(x_ticks)).tolist(), x_texts, y_ticks, y_texts)
-    sheet.write()
-    return root_figure(panel)
+    sheet.finish()
+    best = float(values[int(np.nanargmax(heights))])
+    limits = [number_words(float(v)) for v, kind in zip(values, kinds, strict=True) if kind == "limit"]
+    told = f"Profile of a likelihood over {x_label or 'a parameter'}: highest at {number_words(best)}"
+    told += f"; limits of the {format_level(float(level))} interval: {' and '.join(limits)}" if limits else ""
+    return describe(root_figure(panel), told + ".")
 
 
 def _paint(panel: Axes, x: FloatArray, heights: FloatArray, kinds: Sequence[str], cut: float) -> None:
@@ -259,9 +264,4 @@ def _dress(
     """Ticks and frame: two thin axes and nothing else."""
     panel.set_xticks(list(x_ticks), labels=list(x_texts))
     panel.set_yticks(list(y_ticks), labels=list(y_texts))
-    panel.minorticks_off()
-    panel.tick_params(labelsize=SIZE, length=3, width=0.8, color=RULE, labelcolor=INK, labelfontfamily="DejaVu Sans")
-    for side, spine in panel.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(RULE)
-        spine.set_linewidth(0.8)
+    dress(panel)

@@ -134,7 +134,8 @@ def draw_rob_lights(
     notes : sequence of str
         Stand below.
     width : float or str, optional
-        Of the figure, as `inches` reads it; by default as wide as its columns.
+        Of the figure, by default as wide as its columns:
+        inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -259,7 +260,7 @@ def draw_rob_bars(
     notes : sequence of str
         Stand below.
     width : float or str, default 6.0
-        Of the figure, as `inches` reads it.
+        Of the figure: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 

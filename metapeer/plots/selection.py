@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from metapeer.errors import ChoiceError, DataError, Fault
-from metapeer.formatting import format_level
-from metapeer.plots.bubble import _check, _Sheet
-from metapeer.plots.cells import clean_text, true_minus
+from metapeer.formatting import count, format_level
+from metapeer.plots.cells import clean_text
 from metapeer.plots.forest_scale import is_finite
-from metapeer.plots.style import INK, POOLED, QUIET, RULE, SIZE, root_figure
+from metapeer.plots.panel_reading import Width, describe, number_words
+from metapeer.plots.panel_sheet import Sheet, check_sides, dress, note_lines
+from metapeer.plots.style import INK, POOLED, RULE, SIZE, root_figure
 from metapeer.plots.text import text_width
 from metapeer.plots.ticks import tick_text, ticks_within
 
@@ -89,8 +90,8 @@ def selection_plot(
     y_label: str = "Relative weight",
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 5.5,
-    height: float = 3.0,
+    width: Width = 5.5,
+    height: Width = 3.0,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw the weight of a study over its p value.
@@ -112,8 +113,8 @@ def selection_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float
-        Of the figure, and of its panel, in inches.
+    width, height : float or str
+        Of the figure, and of its panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -141,7 +142,7 @@ def selection_plot(
     >>> figure.axes[0].get_xlabel(), [tick.get_text() for tick in figure.axes[0].get_xticklabels()][:4]
     ('', ['0', '0.025', '0.1', '0.25'])
     """
-    _check(width, height, None, ax)
+    sides = check_sides(width, height, None, ax)
     if not is_finite(level) or not 0.0 < float(level) < 1.0:
         raise ChoiceError(f"level must be a number between 0 and 1, not {level!r}")
     columns, studies = _read(table), _marks(p)
@@ -158,13 +159,13 @@ def selection_plot(
         if reach > tall_axis:
             ends = "without end" if np.isinf(reach) else f"to {reach:.3g}"
             remarks.append(f"The interval reaches beyond the axis, {ends}")
-    words = [true_minus(clean_text(note)) for note in remarks if clean_text(note)]
-    tall = 72.0 * float(height) if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
+    words = note_lines(remarks)
+    tall = 72.0 * sides[1] if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
     y_ticks = ticks_within(0.0, tall_axis, tall, 2.5 * SIZE)
     y_texts = tick_text(y_ticks)
     widest = max((text_width(text, SIZE) for text in y_texts), default=0.0)
     labels = (clean_text(title), clean_text(x_label), clean_text(y_label), words)
-    sheet = _Sheet(ax, (float(width), float(height)), labels, widest)
+    sheet = Sheet(ax, sides, labels, widest)
     panel = sheet.ax
     panel.set_xlim(-0.01, 1.01)
     foot = 0.07 * tall_axis if studies.size else 0.0
@@ -184,11 +185,10 @@ def selection_plot(
     x_ticks = _kept_ticks(sheet.wide)
     panel.set_xticks(np.sqrt(x_ticks).tolist(), labels=[f"{value:g}" for value in x_ticks])
     panel.set_yticks(list(y_ticks), labels=list(y_texts))
-    panel.minorticks_off()
-    panel.tick_params(labelsize=SIZE, length=3, width=0.8, color=RULE, labelcolor=INK, labelfontfamily="DejaVu Sans")
-    for side, spine in panel.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(RULE if side == "left" else QUIET)
-        spine.set_linewidth(0.8)
-    sheet.write()
-    return root_figure(panel)
+    dress(panel)
+    sheet.finish()
+    steps = np.flatnonzero(np.diff(weight) != 0.0).tolist()
+    shown = [0, *steps[:8], weight.size - 1] if steps else [0, weight.size - 1]
+    told = "; ".join(f"{number_words(float(weight[i]))} at p = {columns['p'][i]:g}" for i in dict.fromkeys(shown))
+    number = f" of {count(studies.size, 'study', 'studies')}" if studies.size else ""
+    return describe(root_figure(panel), f"Relative weight{number} over the p value: {told}.")

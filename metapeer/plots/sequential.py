@@ -12,10 +12,12 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from metapeer.errors import ChoiceError, DataError, Fault
-from metapeer.plots.bubble import _check, _Sheet
-from metapeer.plots.cells import clean_text, true_minus
+from metapeer.formatting import count
+from metapeer.plots.cells import clean_text
 from metapeer.plots.forest_scale import is_finite
-from metapeer.plots.style import INK, POOLED, PREDICTED, QUIET, RULE, SIZE, SMALL, root_figure
+from metapeer.plots.panel_reading import Width, describe
+from metapeer.plots.panel_sheet import Sheet, check_sides, dress, note_lines
+from metapeer.plots.style import INK, POOLED, PREDICTED, QUIET, SIZE, SMALL, root_figure
 from metapeer.plots.text import text_width
 from metapeer.plots.ticks import tick_text, ticks_within
 
@@ -67,8 +69,8 @@ def sequential_plot(
     y_label: str = "z",
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 6.0,
-    height: float = 3.6,
+    width: Width = 6.0,
+    height: Width = 3.6,
     ax: Axes | None = None,
 ) -> Figure:
     """Draw cumulative z against information, with boundaries on both sides of no effect.
@@ -90,8 +92,8 @@ def sequential_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width, height : float
-        Of the figure, and of its panel, in inches.
+    width, height : float or str
+        Of the figure, and of its panel: inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
     ax : Axes, optional
         Where to draw; by default a new Figure, unknown to pyplot.
 
@@ -119,7 +121,7 @@ def sequential_plot(
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     ['z after each look', 'boundary', 'usual boundary of one test, 1.96', 'required information, 200']
     """
-    _check(width, height, conventional, ax)
+    sides = check_sides(width, height, conventional, ax)
     if required is not None and not (is_finite(required) and required > 0):
         raise ChoiceError(f"required must be a number above 0, not {required!r}")
     looks = _columns(table, "table", ("information", "z"), ())
@@ -132,14 +134,13 @@ def sequential_plot(
     top = max(tallest, min(MOST_Z, 1.05 * float(finite.max(initial=0.0))))
     right = 1.04 * max(float(looks["information"].max()), required or 0.0, float(lines["information"].max(initial=0.0)))
 
-    remarks = (notes,) if isinstance(notes, str) else tuple(notes)
-    words = [true_minus(clean_text(note)) for note in remarks if clean_text(note)]
-    tall = 72.0 * float(height) if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
+    words = note_lines(notes)
+    tall = 72.0 * sides[1] if ax is None else ax.get_window_extent().height * 72 / root_figure(ax).dpi
     y_ticks = ticks_within(-top, top, tall, 1.5 * SIZE)
     y_texts = tick_text(y_ticks)
     widest = max((text_width(text, SIZE) for text in y_texts), default=0.0)
     labels = (clean_text(title), clean_text(x_label), clean_text(y_label), words)
-    sheet = _Sheet(ax, (float(width), float(height)), labels, widest)
+    sheet = Sheet(ax, sides, labels, widest)
     panel = sheet.ax
     handles = _handles(lines, looks["z"].size, required, float(conventional))
     columns = 2 if sheet.wide >= TWO_COLUMNS else 1
@@ -158,15 +159,14 @@ def sequential_plot(
     x_ticks = ticks_within(0.0, right, sheet.wide, SIZE)
     panel.set_xticks(list(x_ticks), labels=list(tick_text(x_ticks)))
     panel.set_yticks(list(y_ticks), labels=list(y_texts))
-    panel.minorticks_off()
-    panel.tick_params(labelsize=SIZE, length=3, width=0.8, color=RULE, labelcolor=INK, labelfontfamily="DejaVu Sans")
-    for side, spine in panel.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(RULE)
-        spine.set_linewidth(0.8)
+    dress(panel)
     panel.spines["left"].set_bounds(-top, top)
-    sheet.write()
-    return root_figure(panel)
+    sheet.finish()
+    last = f"z = {looks['z'][-1]:.2f} at information {looks['information'][-1]:,.0f}"
+    goal = "" if required is None else f" of {required:,.0f} required"
+    return describe(
+        root_figure(panel), f"Sequential plot of {count(looks['z'].size, 'look')}. Last look: {last}{goal}."
+    )
 
 
 def _boundary_style(lines: dict[str, FloatArray], looks: int) -> dict[str, Any]:

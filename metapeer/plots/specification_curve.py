@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from metapeer.errors import ChoiceError, DataError, Fault
-from metapeer.formatting import format_level
+from metapeer.formatting import count, format_level
 from metapeer.plots.cells import clean_text, true_minus
+from metapeer.plots.panel_reading import Width, describe, inches, number_words
 from metapeer.plots.style import INK, LINE, POOLED, PREDICTED, QUIET, RULE, SIZE, SMALL, SMALL_LINE, STUDY, TITLE
 from metapeer.plots.text import PlainText, text_width, wrap_text
 from metapeer.plots.ticks import tick_text, ticks_within
@@ -90,8 +92,8 @@ def specification_curve_plot(
     band: tuple[ArrayLike, ArrayLike] | None = None,
     title: str | None = None,
     notes: Sequence[str] = (),
-    width: float = 7.2,
-    height: float = 2.6,
+    width: Width = 7.2,
+    height: Width = 2.6,
 ) -> Figure:
     """Draw a specification curve: estimates from the least to the largest, and beneath each the options it takes.
 
@@ -116,10 +118,10 @@ def specification_curve_plot(
         Stands above.
     notes : sequence of str
         Stand below, each on lines of its own.
-    width : float, default 7.2
-        Of the figure, in inches.
-    height : float, default 2.6
-        Of the panel of estimates, in inches; the panel of choices takes what it needs.
+    width, height : float or str
+        Of the figure, and of its panel of estimates:
+        inches, ``"single"`` (90 mm), ``"double"`` (190 mm), or such as ``"120 mm"``.
+        The panel of choices takes what it needs.
 
     Returns
     -------
@@ -147,20 +149,19 @@ def specification_curve_plot(
     >>> figure.axes[0].lines[0].get_ydata().tolist()
     [0.1, 0.3]
     """
-    for name, size in (("width", width), ("height", height)):
-        if isinstance(size, bool) or not isinstance(size, int | float) or not 1 <= size <= 40:
-            raise ChoiceError(f"{name} {size!r} is no size in inches from 1 to 40")
+    across, high_panel = 72 * inches(width), 72 * inches(height, "height")
     numbers, supports, rows = _read(table, tiles)
     order = np.argsort(numbers["estimate"], kind="stable")
     estimate, low, high = (numbers[name][order] for name in ("estimate", "ci_low", "ci_high"))
     supports = supports[order]
-    names = _choice_names(rows, shares)
     # All lengths from here on are in points.
-    across = width * 72.0
+    limit = min(_LONGEST, 0.28 * across)
+    rows = [(name, _shortened(label, limit), flags) for name, label, flags in rows]
+    names = {name: _shortened(text, 0.36 * across, bold=True) for name, text in _choice_names(rows, shares).items()}
     left = _room(rows, names)
     panel_width = across - left - _GAP
-    if panel_width < 100:
-        raise ChoiceError(f"width {width:g} leaves no room for the curve beside the names of the options")
+    if panel_width < 40:
+        raise ChoiceError(f"width {width} leaves no room for the curve beside the names of the options")
     words = [line for note in _notes(notes) for line in wrap_text(note, across - 2 * _GAP, SMALL)]
     limits = _limits(estimate, low, high, band)
     legend = _legend(supports, level, band is not None, estimate.size, shares is not None and bool(rows))
@@ -172,18 +173,19 @@ def specification_curve_plot(
     groups = len(dict.fromkeys(name for name, _, _ in rows))
     tall_tiles = len(rows) * _TILE + groups * 4.0
     bottom = _GAP + len(words) * SMALL_LINE + LINE * 1.6
-    tall = top + height * 72.0 + _GAP + tall_tiles + bottom
-    figure = Figure(figsize=(width, tall / 72.0))
+    tall = top + high_panel + _GAP + tall_tiles + bottom
+    no_engine: Any = "none"  # matplotlib's types forget this choice; without it the caller's rcParams decide
+    figure = Figure((across / 72, tall / 72), facecolor="white", layout=no_engine)
     panel = figure.add_axes(
-        (left / across, (bottom + tall_tiles + _GAP) / tall, panel_width / across, height * 72 / tall)
+        (left / across, (bottom + tall_tiles + _GAP) / tall, panel_width / across, high_panel / tall)
     )
-    _curve(panel, estimate, low, high, supports, band, ratio, limits, (panel_width, height * 72.0))
+    _curve(panel, estimate, low, high, supports, band, ratio, limits, (panel_width, high_panel))
     panel.set_ylabel("")
-    for at, line in enumerate(wrap_text(_clean(label), height * 72.0, SIZE)):
+    for at, line in enumerate(wrap_text(_clean(label), high_panel, SIZE)):
         figure.add_artist(
             PlainText(
                 (_GAP + 2 + at * LINE) / across,
-                (bottom + tall_tiles + _GAP + height * 36.0) / tall,
+                (bottom + tall_tiles + _GAP + high_panel / 2) / tall,
                 line,
                 size=SIZE,
                 color=INK,
@@ -203,7 +205,13 @@ def specification_curve_plot(
     _write(figure, max(_GAP, across - _GAP - reach), bottom - 4.0, axis, SMALL, QUIET, across, tall)
     for at, line in enumerate(words):
         _write(figure, _GAP, _GAP + (len(words) - at) * SMALL_LINE, true_minus(line), SMALL, QUIET, across, tall)
-    return figure
+    middle, ends = float(np.median(estimate)), (float(estimate[0]), float(estimate[-1]))
+    return describe(
+        figure,
+        f"Specification curve of {count(estimate.size, 'specification')}. {_clean(label)}: median "
+        f"{number_words(middle, *ends, log=ratio)}, from the least to the largest. "
+        f"{int(supports.sum()):,} support the claim.",
+    )
 
 
 def _write(
@@ -240,15 +248,17 @@ def _choice_names(rows: Sequence[tuple[str, str, BoolArray]], shares: Mapping[st
 
 def _room(rows: Sequence[tuple[str, str, BoolArray]], names: Mapping[str, str]) -> float:
     """Width of the names of choices and options, at least that of the axis of estimates."""
-    options = max((min(_LONGEST, text_width(label, SMALL)) for _, label, _ in rows), default=0.0)
+    options = max((text_width(label, SMALL) for _, label, _ in rows), default=0.0)
     choices = max((text_width(text, SMALL, bold=True) for text in names.values()), default=0.0)
     return max(60.0, _GAP + choices + _GAP + options + 6.0)
 
 
-def _shortened(label: str) -> str:
+def _shortened(label: str, limit: float, *, bold: bool = False) -> str:
     """Cut a name that is too long, with dots for what is cut."""
+    if text_width(label, SMALL, bold) <= limit:
+        return label
     kept = label
-    while kept and text_width(f"{kept}…", SMALL) > _LONGEST:
+    while kept and text_width(f"{kept}…", SMALL, bold) > limit:
         kept = kept[:-1]
     return f"{kept.rstrip()}…"
 
@@ -337,7 +347,6 @@ def _tiles(
 ) -> None:
     """Draw the panel of choices: a row for each option, dark where it is taken."""
     bins = min(order.size, _BINS)
-    fitting = {label for _, label, _ in rows if text_width(label, SMALL) <= _LONGEST}
     colours = LinearSegmentedColormap.from_list("taken", ["#f1f4f8", POOLED])
     at, before = 0.0, None
     for name, label, reached in rows:
@@ -354,8 +363,7 @@ def _tiles(
             extent=(0.0, 1.0, at + _TILE - _EDGE * _TILE, at + _EDGE * _TILE),
         )
         middle = at + _TILE / 2
-        shown = label if label in fitting else _shortened(label)
-        panel.add_artist(_name(panel, -5.0 / size[0], middle, shown, "right", False))
+        panel.add_artist(_name(panel, -5.0 / size[0], middle, label, "right", False))
         if before != name:
             panel.add_artist(_name(panel, (_GAP - left) / size[0], middle, names[name], "left", True))
         at, before = at + _TILE, name

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from metapeer.plots.forest import forest_plot
-from metapeer.pooling.forest_table import ARM_NAMES, favours_words
+from metapeer.pooling.forest_table import ARM_NAMES, favours_words, judged_rows
 from metapeer.pooling.results import measure_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,12 @@ def cumulative_table(found: "CumulativeResult") -> pd.DataFrame:
 
 
 def draw_cumulative(
-    found: "CumulativeResult", *, arms: tuple[str, str] = ARM_NAMES, ax: "Axes | None" = None, **options: Any
+    found: "CumulativeResult",
+    *,
+    arms: tuple[str, str] = ARM_NAMES,
+    risk_of_bias: bool = False,
+    ax: "Axes | None" = None,
+    **options: Any,
 ) -> "Figure":
     """Draw the cumulative forest plot.
 
@@ -60,6 +65,8 @@ def draw_cumulative(
         What is to be drawn.
     arms : tuple of str
         Names of arm 1 and arm 2, for what the axis favours.
+    risk_of_bias : bool, default False
+        Whether the columns ``rob_d1``, ``rob_d2``, ... and ``rob_overall`` of the study added are drawn as signs.
     ax : Axes, optional
         Where to draw.
     **options
@@ -74,6 +81,13 @@ def draw_cumulative(
     measure = measure_of(last.measure)
     table = cumulative_table(found)
     pooled = float(table["estimate"].iloc[-1])
+    notes = [f"Each diamond pools all studies down to its line. Last interval: {last.ci.method}."]
+    signs: dict[str, Any] = {}
+    if risk_of_bias:
+        ends = [fit.k for fit in found.results]
+        places = [range(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        table, heads, told = judged_rows(last, table, places)
+        signs, notes = {"judgements": heads}, [f"{told} Judgements are of what was added.", *notes]
     settings: dict[str, Any] = {
         **({"reference": pooled} if measure.has_null else {"null_value": pooled, "reference": None}),
         "left": {"label": "Added", "value": found.order[:1].upper() + found.order[1:], "k": "Studies"},
@@ -81,7 +95,8 @@ def draw_cumulative(
         "log_scale": measure.scale == "log",
         "favours": favours_words(last.positive_favours, arms),
         "level": found.level,
-        "notes": [f"Each diamond pools all studies down to its line. Last interval: {last.ci.method}."],
+        "notes": notes,
+        **signs,
         **options,
     }
     return forest_plot(table, ax=ax, **settings)

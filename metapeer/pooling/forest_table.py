@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from metapeer.pooling.subgroups import SubgroupAnalysisResult
 
-__all__ = ["ARM_NAMES", "draw_forest", "draw_subgroups", "favours_words", "forest_table"]
+__all__ = ["ARM_NAMES", "draw_forest", "draw_subgroups", "favours_words", "forest_table", "judged_rows"]
 
 _WORDS = {"random": "Random-effects model", "common": "Common-effect model"}
 ARM_NAMES = ("Peer support", "Comparison")
@@ -274,6 +274,39 @@ def _judged(studies: pd.DataFrame, rows: list[Row]) -> tuple[list[Row], Row]:
     heads = {column: "All" if column == OVERALL else f"D{column.removeprefix('rob_d')}" for column in domains}
     told = "; ".join(f"{heads[column]}: {name.lower()}" for column, name in domains.items())
     return filled, {"judgements": heads, "told": f"Risk of bias (RoB 2). {told}."}
+
+
+def judged_rows(
+    fit: MetaAnalysisResult, rows: pd.DataFrame, places: Sequence[Sequence[int]]
+) -> tuple[pd.DataFrame, dict[str, str], str]:
+    """Bring the judgements of risk of bias of studies into rows that each stand for one or several of them.
+
+    Parameters
+    ----------
+    fit : MetaAnalysisResult
+        Whose studies they are.
+    rows : DataFrame
+        Rows of a forest plot.
+    places : sequence of sequence of int
+        For each row, which studies it stands for; where they were judged differently, a cell stays empty.
+
+    Returns
+    -------
+    tuple of (DataFrame, dict of str to str, str)
+        The rows with their columns of judgements, the heads of these, and a note that tells what they are.
+
+    Raises
+    ------
+    MetapeerError
+        If no study has a judgement.
+    """
+    filled, drawn = _judged(fit.studies(), [{} for _ in range(len(fit.studies()))])
+    cells: dict[str, list[str]] = {column: [] for column in drawn["judgements"]}
+    for column, into in cells.items():
+        for place in places:
+            judged = {"" if pd.isna(filled[i][column]) else str(filled[i][column]) for i in place}
+            into.append(judged.pop() if len(judged) == 1 else "")
+    return rows.join(pd.DataFrame(cells, index=rows.index)), drawn["judgements"], drawn["told"]
 
 
 def draw_forest(

@@ -476,7 +476,10 @@ class MetaAnalysisResult(Printable):
         ax : matplotlib Axes, optional
             Where to draw; a new figure of the right height when left out.
         **options
-            ``arms``, the names of the two arms, and anything that `forest_plot` takes.
+            ``arms``, the names of the two arms; ``also``, further results whose diamonds stand at the foot, in a list
+            or by name; ``risk_of_bias=True``, signs for each domain; ``layout`` ("metapeer", "revman", "jama" or
+            "bmj"); ``width`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and whatever else
+            `forest_plot` takes.
 
         Returns
         -------

@@ -185,7 +185,9 @@ class SubgroupAnalysisResult(Printable):
         ax : matplotlib Axes, optional
             Where to draw; a new figure of the right height when left out.
         **options
-            ``arms``, the names of the two arms, and anything that `forest_plot` takes.
+            ``arms``, the names of the two arms; ``risk_of_bias=True``, signs for each domain; ``layout`` ("metapeer",
+            "revman", "jama" or "bmj"); ``width`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and
+            whatever else `forest_plot` takes.
 
         Returns
         -------

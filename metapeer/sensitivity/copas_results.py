@@ -212,7 +212,8 @@ class CopasResult(Printable):
         Parameters
         ----------
         **options
-            Anything that `copas_plot` takes.
+            Anything that `copas_plot` takes: ``title``, ``notes``,
+            ``width`` and ``height`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and others.
 
         Returns
         -------

@@ -226,7 +226,8 @@ class GoshResult(Printable):
         study : str, optional
             A study whose subsets are shown in a colour of their own.
         **options
-            As in `metapeer.plots.gosh_cloud.draw_gosh`.
+            Anything that `metapeer.plots.gosh_cloud.draw_gosh` takes: ``title``, ``notes``,
+            ``width`` and ``height`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and others.
 
         Returns
         -------

@@ -251,7 +251,8 @@ class InfluenceResult(Printable):
         ax : matplotlib Axes, optional
             Its place in a figure is divided among the panels; a new figure when left out.
         **options
-            Anything that `influence_plot` takes.
+            Anything that `influence_plot` takes: ``title``, ``notes``,
+            ``width`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and others.
 
         Returns
         -------
@@ -291,7 +292,8 @@ class InfluenceResult(Printable):
         ax : matplotlib Axes, optional
             Where to draw; a new figure when left out.
         **options
-            Anything that `baujat_plot` takes.
+            Anything that `baujat_plot` takes: ``title``, ``notes``,
+            ``width`` and ``height`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and others.
 
         Returns
         -------

@@ -435,7 +435,8 @@ class MultiverseResult(Printable):
         test : MultiverseTest, optional
             From `multiverse_test`: its band of curves under the null hypothesis is drawn behind.
         **options
-            Anything that `specification_curve_plot` takes.
+            Anything that `specification_curve_plot` takes: ``title``, ``notes``,
+            ``width`` and ``height`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and others.
 
         Returns
         -------

@@ -211,7 +211,8 @@ class PCurveResult(Printable):
         ax : matplotlib Axes, optional
             Where to draw; a new figure when left out.
         **options
-            Anything that `p_curve_plot` takes.
+            Anything that `p_curve_plot` takes: ``title``, ``notes``,
+            ``width`` and ``height`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and others.
 
         Returns
         -------

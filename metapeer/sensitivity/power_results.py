@@ -274,7 +274,8 @@ class PowerCurve(Printable):
         ax : Axes, optional
             Where to draw; by default a new Figure.
         **options
-            As in `metapeer.plots.power.power_curve_plot`.
+            Anything that `metapeer.plots.power.power_curve_plot` takes: ``title``, ``notes``,
+            ``width`` and ``height`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and others.
 
         Returns
         -------

@@ -135,7 +135,8 @@ class TrialPowerResult(Printable):
         ax : Axes, optional
             Where to draw; by default a new Figure.
         **options
-            As in `metapeer.plots.power.sunset_plot` or `metapeer.plots.power.firepower_plot`.
+            As in `metapeer.plots.power.sunset_plot` or `metapeer.plots.power.firepower_plot`: ``title``, ``notes``,
+            ``width`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and what else they name.
 
         Returns
         -------

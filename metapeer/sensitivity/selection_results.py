@@ -383,7 +383,8 @@ class SelectionModelResult(Printable):
         ax : matplotlib Axes, optional
             Where to draw; a new figure when left out.
         **options
-            Anything else that `selection_plot` takes.
+            Anything that `selection_plot` takes: ``title``, ``notes``,
+            ``width`` and ``height`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and others.
 
         Returns
         -------

@@ -248,7 +248,8 @@ class WorstCaseResult(Printable):
         ax : matplotlib Axes, optional
             Where to draw; a new figure when left out.
         **options
-            Anything that `significance_funnel_plot` takes.
+            Anything that `significance_funnel_plot` takes: ``title``, ``notes``,
+            ``width`` and ``height`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and others.
 
         Returns
         -------
@@ -502,7 +503,8 @@ class PublicationBiasSensitivity(Printable):
         ax : matplotlib Axes, optional
             Where to draw; a new figure when left out.
         **options
-            Anything that `significance_funnel_plot` takes.
+            Anything that `significance_funnel_plot` takes: ``title``, ``notes``,
+            ``width`` and ``height`` (inches, ``"single"``, ``"double"`` or such as ``"120 mm"``), and others.
 
         Returns
         -------

@@ -163,7 +163,7 @@ def test_all_faults_of_the_table_are_listed(table):
         ({"offset": 0.5}, "has no place for -0.9"),
         ({"x_limits": (1, 0)}, "lower first"),
         ({"x_limits": (-3, 0), "offset": 1}, "has no place for -3"),
-        ({"width": 1}, "width"),
+        ({"width": 0.5}, "width"),
         ({"ax": "here"}, "plain matplotlib Axes"),
     ],
 )
