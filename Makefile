@@ -19,8 +19,8 @@ reproduce: $(venv)/ready  ## set up .venv and print the ledger of every review
 test: $(venv)/ready-test  ## set up .venv and run the tests, without the slow ones
 	@$(bin)/python -m pytest -q -n auto --maxprocesses 8 -m "not slow"
 
-slow: $(venv)/ready-test  ## run the slow tests alone
-	@$(bin)/python -m pytest -q -n auto -m slow
+slow: $(venv)/ready-test  ## run the slow tests, and the property tests with more examples
+	@HYPOTHESIS_PROFILE=thorough $(bin)/python -m pytest -q -n auto -m "slow or hypothesis"
 
 check:  ## everything that CI runs
 	@bash .ci/run

@@ -1,7 +1,7 @@
 """Hypothesis draws the same examples on every machine, and never fails a test for being slow.
 
-``HYPOTHESIS_PROFILE=explore pytest`` draws new ones. Of a test with ``@pytest.mark.sampled(keep=n)`` n cases, spread
-evenly, belong to the fast tests; the others are slow.
+``HYPOTHESIS_PROFILE=thorough pytest`` draws more of them, as `make slow` does, and ``explore`` new ones. Of a test with
+``@pytest.mark.sampled(keep=n)`` n cases, spread evenly, belong to the fast tests; the others are slow.
 """
 
 import os
@@ -10,7 +10,8 @@ from collections import defaultdict
 import pytest
 from hypothesis import settings
 
-settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=30)
+settings.register_profile("thorough", derandomize=True, deadline=None, max_examples=100)
 settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 

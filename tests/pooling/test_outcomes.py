@@ -315,7 +315,7 @@ def made(rows):
     return pd.DataFrame(rows, columns=["study_id", "outcome", "yi", "vi"])
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(EFFECTS, st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(rows, random):
     shuffled = list(rows)
