@@ -176,7 +176,10 @@ def _choices(frame: "pd.DataFrame", table: str, options: MultiverseOptions) -> d
         if values_given:
             found[name] = values_given
     if not found:
-        raise MetapeerError("no choice is declared; give at least one, such as --tau2-method REML --tau2-method PM")
+        raise MetapeerError(
+            "no choice is declared: repeat an option, and each value is tried, such as --tau2-method REML "
+            "--tau2-method PM"
+        )
     return found
 
 

@@ -318,6 +318,9 @@ _CALLS = {
     "effect_size": "metapeer pool",
     "glmm_meta_analysis": "--method GLMM",
     "peto": "--method Peto",
+    "release": "metapeer release",
+    "write_form": "metapeer form",
+    "write_prisma_template": "metapeer prisma --template",
 }
 
 
@@ -342,6 +345,8 @@ def as_typed(message: str) -> str:
     'Use --orient to turn signs, or compare --ci-method HK_se'
     >>> as_typed("use effects='common', or effect_size(measure='OR', zero_cells='only0')")
     'use --model common, or metapeer pool --measure OR --zero-cells only0'
+    >>> as_typed("compare ci_method='HK_se', 'HK_ci' or 'HK_IQWiG6'")
+    'compare --ci-method HK_se, HK_ci or HK_IQWiG6'
     """
     names = "|".join(sorted(OPTION_NAMES, key=len, reverse=True))
 
@@ -349,6 +354,12 @@ def as_typed(message: str) -> str:
         return f"{OPTION_NAMES[match[1]]} {match[2] or ''}".strip()
 
     def options(text: str) -> str:
+        # What follows in a list of alternatives loses its quotes, too.
+        text = re.sub(
+            rf"(?<![\w(])(?:{names})='[^']*'(?:(?:,| or) '[^']*')+",
+            lambda match: re.sub(r"(,| or) '([^']*)'", r"\1 \2", match[0]),
+            text,
+        )
         return re.sub(rf"(?<![\w(])({names})=(?:True\b|'([^']*)'|)", typed, text)
 
     def called(match: re.Match[str]) -> str:

@@ -119,6 +119,8 @@ def pool_table(
     _refuse_average(effect)
     choices = pooling_choices(pooling) | outcomes.given()
     effects, known = row_effects(find_rows(table, rows), table, effect)
+    if "outcome_class" not in effects:
+        choices["group"] = None  # a table of one's own need not sort its outcomes under headings
     with doubts_told_once(notes_shown=notes_shown):
         return mp.pool_outcomes(effects, **known, **choices)
 

@@ -321,3 +321,34 @@ def test_the_citation_says_what_the_project_says():
     assert re.findall(r'^  - name: "(.*)"$', cff, flags=re.MULTILINE) == [a["name"] for a in project["authors"]]
     assert re.findall(r"^  - ([\w -]+)$", cff, flags=re.MULTILINE) == project["keywords"]
     assert f"Version {project['version']}" in (DOCS / "how-to-cite.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_every_command_of_the_readme_runs_in_its_order(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (peer,) = re.findall(r"```text\n(study_id,.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "peer.csv").write_text(peer, encoding="utf-8")
+    rows = metapeer.load_dataset("smit2023").rows()
+    own = rows[(rows["outcome"] == "recovery") & rows["mean1"].notna()]
+    columns = ["study_id", "outcome", "instrument", "n1", "mean1", "sd1", "n2", "mean2", "sd2"]
+    own.drop_duplicates("study_id")[columns].to_csv(tmp_path / "trials.csv", index=False)
+    blocks = re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL)
+    lines = [
+        line for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.startswith("$ metapeer")
+    ]
+    assert len(lines) > 12
+    for line in lines:
+        words = shlex.split(line.removeprefix("$ metapeer"), comments=True)
+        typed = words[: words.index(">")] if ">" in words else words
+        monkeypatch.setattr("sys.argv", ["metapeer", *typed])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        # 3: the audit found something; 1 from identify: no analysis gives the invented digits
+        assert ended.value.code in (0, None) or (typed[0], ended.value.code) in {("audit", 3), ("identify", 1)}, (
+            line,
+            said.err,
+        )
+    assert (tmp_path / "report.html").stat().st_size > 100_000

@@ -131,13 +131,21 @@ def read_form(path: str | Path) -> Typed:
             tables[sheet] = _rows(content, source, sheet, table)
         except DataError as error:
             if not _is_blank(error):
-                faults += [Fault(message=f"sheet {sheet}, {fault}") for fault in error.faults]
+                faults += [Fault(message=_in_sheet(sheet, fault)) for fault in error.faults]
             tables[sheet] = pd.DataFrame(columns=list(table.names), dtype=str)
     if not faults and tables[OUTCOMES_SHEET].empty:
         faults = [Fault(message=f"no result was typed in; fill a line of the sheet {OUTCOMES_SHEET!r}")]
     if faults:
         raise DataError(source, faults)
     return Typed(rows=tables[OUTCOMES_SHEET], trials=tables[TRIALS_SHEET])
+
+
+def _in_sheet(sheet: str, fault: Fault | str) -> str:
+    """Say in which sheet a fault is; that there is no such sheet says it already."""
+    said = str(fault)
+    if said.startswith("has no sheet"):
+        return f"{said}; write_form() writes the form that is read here"
+    return f"sheet {sheet}, {said}"
 
 
 def _is_blank(error: DataError) -> bool:

@@ -199,7 +199,7 @@ def verify(folder: str | Path, *, lock: str | Path | Lock | None = None, timeout
     elif LOCK in contents:
         locked = read_lock(contents[LOCK], f"{name}/{LOCK}")
     else:
-        raise DataError(name, [f"has no {LOCK}; make one with release(), or name another with lock="])
+        raise DataError(name, [f"has no {LOCK}; make one with release()"])
     with rehearsal({one: content for one, content in contents.items() if one != LOCK}, name) as stage:
         results, datasets = numbers_of(stage)
     shared = [one for one in locked.results if one in results]

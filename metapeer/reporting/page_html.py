@@ -33,11 +33,13 @@ TEMPLATES = ("page.html", "plots.html", "page.css", "page.js")
 LINK = re.compile(r"https?://[^\s<>\"'`{}|\\^\x00-\x20]+", re.IGNORECASE)
 LONG, LONGER = 36, 110
 """Characters from which on a column of words needs room."""
+TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of what follows, of numbers too; words from right to left do not need them."""
 DOI = re.compile(r"\b10\.\d{4,9}/[^\s<>\"'`{}|\\^]+")
 
 
 def plain_text(text: object) -> str:
-    r"""Take from a text what HTML cannot hold; line ends stay.
+    r"""Take from a text what HTML cannot hold, and what would turn the numbers beside it; line ends stay.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ def plain_text(text: object) -> str:
     Returns
     -------
     str
-        Without control characters and halves of surrogate pairs.
+        Without control characters, halves of surrogate pairs and marks that change the direction of what follows.
 
     Examples
     --------
@@ -60,6 +62,7 @@ def plain_text(text: object) -> str:
     return "".join(
         "\ufffd" if category == "Cs" else " " if category == "Cc" and letter not in "\n\t" else letter
         for letter, category in ((letter, unicodedata.category(letter)) for letter in found)
+        if letter not in TURNS
     )
 
 

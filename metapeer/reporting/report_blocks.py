@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from metapeer.formatting import TextTable
 from metapeer.pooling.results import MetaAnalysisResult
+from metapeer.reproduction.plan import Method
 
 __all__ = [
     "Block",
@@ -82,6 +83,8 @@ class Pooled:
         Whether it is a result that the review printed.
     fits : mapping of (str, str) to MetaAnalysisResult
         Code of the rows and code of the method to what came out; nothing where nothing can be pooled.
+    method : Method or None
+        How its effects are computed and pooled; None for a ready-made result.
     """
 
     key: str
@@ -89,6 +92,7 @@ class Pooled:
     title: str
     printed: bool
     fits: Mapping[tuple[str, str], MetaAnalysisResult]
+    method: Method | None = None
 
     @property
     def fit(self) -> MetaAnalysisResult:

@@ -9,13 +9,25 @@ import pandas as pd
 from metapeer.formatting import count
 from metapeer.living.folder import read_contents
 from metapeer.living.update_states import changed_method
+from metapeer.pooling.inference import CI_WORDS
 from metapeer.pooling.results import MetaAnalysisResult
 from metapeer.records.review import Review
 from metapeer.reporting.report_blocks import Choice, Pooled
 from metapeer.reproduction.evidence import pool_effects
 from metapeer.reproduction.plan import Method
 
-__all__ = ["METHODS", "ROWS", "Material", "anchor", "method_choices", "variants", "way_of", "why_not"]
+__all__ = [
+    "COMMON_WEIGHTS",
+    "METHODS",
+    "ROWS",
+    "Material",
+    "anchor",
+    "method_choices",
+    "variants",
+    "way_of",
+    "way_words",
+    "why_not",
+]
 
 ROWS = (
     Choice(code="", words="as printed"),
@@ -45,6 +57,8 @@ METHODS = (
     ),
 )
 SAME = ("model", "tau2_method", "ci_method")
+COMMON_WEIGHTS = "common-effect weights"
+"""What a result says of its weights when they have no tau2 although its interval has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,13 +128,15 @@ class Material:
         return self.rows[(self.rows["pooled"]) & (self.rows["exclusion_reason"].fillna("") == "")]
 
 
-def method_choices(methods: Sequence[Method]) -> tuple[Choice, ...]:
+def method_choices(methods: Sequence[Method], *, why: str = "as planned") -> tuple[Choice, ...]:
     """Choose the methods that a report compares: the plan's own way first, then those that differ from it.
 
     Parameters
     ----------
     methods : sequence of Method
         Of all that is pooled.
+    why : str, default "as planned"
+        Why the first is the first.
 
     Returns
     -------
@@ -131,10 +147,36 @@ def method_choices(methods: Sequence[Method]) -> tuple[Choice, ...]:
     if len(ways) != 1:
         return (Choice(code="", words="as planned for each"), *METHODS)
     own = ways.pop()
-    same = [choice for choice in METHODS if way_of(choice) == own or (own[0] == "common" and choice.code == "common-z")]
     model, tau2_method, ci_method = own
-    words = same[0].words if same else f"{model} effects, {tau2_method}, {ci_method}"
-    return (Choice(code="", words=f"{words} (as planned)"), *(choice for choice in METHODS if choice not in same))
+    if model == "common":  # it has no tau2, whatever a plan says of its estimator
+        own = (model, "REML", ci_method)
+    same = [choice for choice in METHODS if way_of(choice) == own]
+    words = way_words(model, tau2_method, ci_method)
+    return (Choice(code="", words=f"{words} ({why})"), *(choice for choice in METHODS if choice not in same))
+
+
+def way_words(model: str, tau2_method: str, ci_method: str) -> str:
+    """Name a way of pooling.
+
+    Parameters
+    ----------
+    model, tau2_method, ci_method : str
+        As in `meta_analysis`; a common effect has no estimator of tau2.
+
+    Returns
+    -------
+    str
+        As in `METHODS` where it is one of them.
+
+    Examples
+    --------
+    >>> way_words("random", "REML", "HK"), way_words("common", "", "t"), way_words("random", "DL", "IVhet")
+    ('REML, Hartung-Knapp', 'common effect, t', 'DL, IVhet')
+    """
+    if model == "common":
+        return f"common effect, {CI_WORDS.get(ci_method, ci_method)}"
+    known = (choice.words for choice in METHODS if way_of(choice) == (model, tau2_method, ci_method))
+    return next(known, f"{tau2_method}, {CI_WORDS.get(ci_method, ci_method)}")
 
 
 def way_of(choice: Choice) -> tuple[object, ...]:

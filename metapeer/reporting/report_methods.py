@@ -1,6 +1,5 @@
 """What was done, in words: read from the results themselves, with a formula and a reference for each choice."""
 
-import math
 from collections.abc import Sequence
 
 from metapeer.effects.continuous import find_smd_variance
@@ -8,7 +7,8 @@ from metapeer.formatting import count, format_level
 from metapeer.pooling.inference import CI_WORDS
 from metapeer.pooling.results import MetaAnalysisResult, measure_of
 from metapeer.reporting.report_blocks import Block, Points, Pooled, Section, Words
-from metapeer.reporting.report_material import Material
+from metapeer.reporting.report_material import COMMON_WEIGHTS, Material
+from metapeer.reproduction.plan import Method
 
 __all__ = ["methods_section", "references_section"]
 
@@ -64,6 +64,14 @@ INTERVALS: dict[str, tuple[str, str]] = {
         "the wider of Hartung-Knapp's and the normal interval",
         "Jackson et al. (2017), Statistics in Medicine 36:3923-3934",
     ),
+    "HC": (
+        "μ̂ ± c se_w, with c from the distribution of μ̂ together with Q",
+        "Henmi & Copas (2010), Statistics in Medicine 29:2969-2983",
+    ),
+    "IVhet": (
+        "μ̂ ± z √(Σ wᵢ²(vᵢ + τ̂²))/Σ wᵢ",
+        "Doi et al. (2015), Contemporary Clinical Trials 45:130-138",
+    ),
     "KR": (
         "μ̂ ± t(ν) se_KR, both adjusted for the estimation of τ²",
         "Kenward & Roger (1997), Biometrics 53:983-997",
@@ -83,10 +91,8 @@ PREDICTION: dict[str, tuple[str, str]] = {
     ),
 }
 
-HETEROGENEITY = (
-    "Higgins & Thompson (2002), Statistics in Medicine 21:1539-1558 (I²)",
-    "Viechtbauer (2007), Statistics in Medicine 26:37-52 (Q-profile interval of τ²)",
-)
+HETEROGENEITY = "Higgins & Thompson (2002), Statistics in Medicine 21:1539-1558 (I²)"
+PROFILE = "Viechtbauer (2007), Statistics in Medicine 26:37-52 (Q-profile interval of τ²)"
 AVERAGE = "Borenstein, Hedges, Higgins & Rothstein (2009), Introduction to Meta-Analysis, equation 24.4"
 EVENTS = "Chinn (2000), Statistics in Medicine 19:3127-3131 (odds ratios as standardised mean differences)"
 PREFER = {
@@ -116,7 +122,13 @@ def methods_section(material: Material, fits: Sequence[MetaAnalysisResult]) -> S
     Section
         Words that follow from the results, and from nothing else.
     """
-    lines = [*_effect_lines(material, fits), *_pooling_lines(fits), *_interval_lines(fits), *_other_lines(fits)]
+    lines = [
+        *_measure_lines(fits),
+        *_effect_lines(material),
+        *_pooling_lines(fits),
+        *_interval_lines(fits),
+        *_other_lines(fits),
+    ]
     blocks: list[Block] = []
     if lines:
         blocks.append(Points(items=tuple(lines)))
@@ -135,10 +147,9 @@ def methods_section(material: Material, fits: Sequence[MetaAnalysisResult]) -> S
     return Section(key="methods", title="Methods", blocks=blocks)
 
 
-def _effect_lines(material: Material, fits: Sequence[MetaAnalysisResult]) -> list[str]:
+def _measure_lines(fits: Sequence[MetaAnalysisResult]) -> list[str]:
     lines = []
-    codes = dict.fromkeys(fit.measure for fit in fits)
-    for code in codes:
+    for code in dict.fromkeys(fit.measure for fit in fits):
         measure = measure_of(code)
         sides = {fit.positive_favours for fit in fits if fit.measure == code}
         words = f"Effect measure: {measure.name}{f' ({code})' if code else ''}"
@@ -149,39 +160,91 @@ def _effect_lines(material: Material, fits: Sequence[MetaAnalysisResult]) -> lis
         if measure.scale != "identity":
             words += f"; pooled on the {measure.scale} scale and turned back for display"
         lines.append(f"{words}.")
-    method = material.method
-    if method is None:
-        return lines
-    computed = "es_source" in material.rows
-    if "SMD" in codes and computed:
-        formula = find_smd_variance(method.variance)
-        lines.append(
-            f"Standardised mean differences are Hedges' g = J (x̄₁ - x̄₂)/s with the {formula.correction} correction J; "
-            f"their sampling variance, where it is computed from the arms, is {formula.formula} ({formula.source})."
-        )
-    if computed:
-        lines.append(PREFER[method.prefer])
-    if method.events_to_smd and "SMD" in codes:
-        lines.append("Rows with events only become standardised mean differences: g = J ln(OR) √3/π (Chinn 2000).")
-    if method.within_trial == "average" and material.usable["study_id"].astype(str).duplicated().any():
-        lines.append(
-            "Several effects of one trial on what is pooled together are averaged first, with an assumed correlation "
-            f"of {method.rho:g} between their sampling errors: variance (Σ vᵢ + 2 ρ Σ √(vᵢ vⱼ))/m²."
-        )
     return lines
 
 
-def _pooling_lines(fits: Sequence[MetaAnalysisResult]) -> list[str]:
+def _effect_lines(material: Material) -> list[str]:
+    """How effects were computed. A plan may say so of each result: a sentence that holds for some tells for which."""
+    planned = [(one, one.method) for one in material.pooled if one.method is not None]
+    computed = (_difference, _preference, _events) if "es_source" in material.rows else ()
     lines = []
-    if any(fit.k > 1 for fit in fits):
+    for sentence in (*computed, _dependence):
+        said: dict[str, list[str]] = {}
+        for one, method in planned:
+            text = sentence(one, method)
+            said.setdefault(text, []).append(f"the printed result {one.title}" if one.printed else one.title)
+        # Where nothing is averaged there is nothing to be said of it; other sentences then hold for the rest only.
+        partial = len(said) > (2 if sentence is _dependence and "" in said else 1)
+        for text, names in said.items():
+            if text:
+                lines.append(f"For {', '.join(names)}: {text[0].lower()}{text[1:]}" if partial else text)
+    return lines
+
+
+def _difference(one: Pooled, method: Method) -> str:
+    if one.fit.measure != "SMD":
+        return ""
+    formula = find_smd_variance(method.variance)
+    return (
+        f"Standardised mean differences are Hedges' g = J (x̄₁ - x̄₂)/s with the {formula.correction} correction J; "
+        f"their sampling variance, where it is computed from the arms, is {formula.formula} ({formula.source})."
+    )
+
+
+def _preference(_: Pooled, method: Method) -> str:
+    return PREFER[method.prefer]
+
+
+def _events(one: Pooled, method: Method) -> str:
+    if not method.events_to_smd or one.fit.measure != "SMD":
+        return ""
+    return "Rows with events only become standardised mean differences: g = J ln(OR) √3/π (Chinn 2000)."
+
+
+def _dependence(one: Pooled, method: Method) -> str:
+    """What was done with several effects of a trial, if there were any."""
+    fit = one.fit
+    if _averaged(fit):
+        return (
+            "Several effects of one trial on what is pooled together are averaged first, with an assumed correlation "
+            f"of {method.rho:g} between their sampling errors: variance (Σ vᵢ + 2 ρ Σ √(vᵢ vⱼ))/m²."
+        )
+    if fit.k > fit.trials:
+        return (
+            "Several effects of one trial on what is pooled together are taken for independent, which makes intervals "
+            "too narrow where they share participants."
+        )
+    return ""
+
+
+def _averaged(fit: MetaAnalysisResult) -> bool:
+    return fit.data is not None and "averaged" in fit.data and bool((fit.data["averaged"] > 1).any())
+
+
+def _by_inverse_variance(fit: MetaAnalysisResult) -> bool:
+    return fit.weighting in ("inverse variance", COMMON_WEIGHTS)
+
+
+def _pooling_lines(fits: Sequence[MetaAnalysisResult]) -> list[str]:
+    several = [fit for fit in fits if fit.k > 1]
+    lines = []
+    if any(fit.weighting == "inverse variance" for fit in several):
         lines.append("Pooled effect: μ̂ = Σ wᵢ* yᵢ / Σ wᵢ*, with wᵢ* = 1/(vᵢ + τ̂²); τ̂² is zero under a common effect.")
-    for code in dict.fromkeys(fit.tau2_method for fit in fits if fit.k > 1 and fit.model == "random"):
+    fixed = dict.fromkeys(CI_WORDS[fit.ci_method] for fit in several if fit.weighting == COMMON_WEIGHTS)
+    if fixed:
+        lines.append(
+            f"Pooled effect with {' and '.join(fixed)} intervals: μ̂ = Σ wᵢ yᵢ / Σ wᵢ with the weights of a common "
+            "effect, wᵢ = 1/vᵢ; τ̂² bears on the interval only."
+        )
+    others = dict.fromkeys(fit.weighting for fit in several if not _by_inverse_variance(fit))
+    lines += [f"Pooled effect: {words}." for words in others]
+    for code in dict.fromkeys(fit.tau2_method for fit in several if fit.model == "random"):
         name, formula, source = TAU2.get(code, (code, "", ""))
         how = f": {formula}" if formula else "; its formula stands on metapeer's page on methods"
         lines.append(
             f"Random effects; between-study variance τ² by {name} ({code}){how}{f' ({source})' if source else ''}."
         )
-    common = [fit for fit in fits if fit.k > 1 and fit.model == "common"]
+    common = [fit for fit in several if fit.model == "common" and fit.weighting == "inverse variance"]
     if common:
         lines.append(f"Common effect for {count(len(common), 'result')}: wᵢ = 1/vᵢ.")
     return lines
@@ -190,17 +253,28 @@ def _pooling_lines(fits: Sequence[MetaAnalysisResult]) -> list[str]:
 def _interval_lines(fits: Sequence[MetaAnalysisResult]) -> list[str]:
     lines = []
     several = [fit for fit in fits if fit.k > 1]
-    for code, level in dict.fromkeys((fit.ci_method, fit.level) for fit in several):
+    usual = [fit for fit in several if _by_inverse_variance(fit)]
+    for code, level in dict.fromkeys((fit.ci_method, fit.level) for fit in usual):
         formula, source = INTERVALS.get(code, ("", ""))
         how = f": {formula}" if formula else ""
         ending = f" ({source})" if source else ""
         lines.append(f"{format_level(level)} confidence intervals: {CI_WORDS.get(code, code)}{how}{ending}.")
+    for weighting, code, level in dict.fromkeys(
+        (fit.weighting, fit.ci_method, fit.level) for fit in several if not _by_inverse_variance(fit)
+    ):
+        lines.append(
+            f"{format_level(level)} confidence intervals: {CI_WORDS.get(code, code)}, with the standard error of that "
+            f"way of pooling ({weighting})."
+        )
     for code in dict.fromkeys(fit.prediction_method for fit in several if fit.prediction_interval is not None):
         formula, source = PREDICTION.get(code, (f"method {code}", ""))
         lines.append(
             "Prediction intervals, where the true effect of a new trial may lie: "
             f"{formula}{f' ({source})' if source else ''}."
         )
+    if any(fit.weighting == COMMON_WEIGHTS and fit.prediction_interval is not None for fit in several):
+        names = dict.fromkeys(CI_WORDS[fit.ci_method] for fit in several if fit.weighting == COMMON_WEIGHTS)
+        lines.append(f"With {' and '.join(names)} intervals se₀ stands there for their own standard error.")
     singles = len(fits) - len(several)
     if singles:
         lines.append(f"{count(singles, 'result')} of a single trial: its own normal interval; nothing is pooled there.")
@@ -208,10 +282,16 @@ def _interval_lines(fits: Sequence[MetaAnalysisResult]) -> list[str]:
 
 
 def _other_lines(fits: Sequence[MetaAnalysisResult]) -> list[str]:
-    if not any(fit.k > 1 for fit in fits):
+    several = [fit for fit in fits if fit.k > 1 and _by_inverse_variance(fit)]
+    if not several:
         return []
-    words = "Heterogeneity: Q = Σ wᵢ (yᵢ - μ̂)² with wᵢ = 1/vᵢ, about the common-effect mean; I² from τ² and from Q; "
-    return [f"{words}Q-profile intervals of τ² (Higgins & Thompson 2002; Viechtbauer 2007)."]
+    random = any(fit.model == "random" for fit in several)
+    words = "Heterogeneity: Q = Σ wᵢ (yᵢ - μ̂)² with wᵢ = 1/vᵢ, about the common-effect mean; I² from "
+    words += "τ² and from Q" if random else "Q; under a common effect no τ² is estimated"
+    shown = dict.fromkeys(fit.tau2_ci.method for fit in several if fit.tau2_ci is not None)
+    words += f"; intervals of τ²: {', '.join(shown)}" if shown else ""
+    source = "; Viechtbauer 2007" if "Q-profile" in shown else ""
+    return [f"{words} (Higgins & Thompson 2002{source})."]
 
 
 def references_section(material: Material, pooled: Sequence[Pooled]) -> Section:
@@ -234,19 +314,16 @@ def references_section(material: Material, pooled: Sequence[Pooled]) -> Section:
     for fit in fits:
         if fit.model == "random":
             found.add(TAU2.get(fit.tau2_method, ("", "", ""))[2])
-        found.add(INTERVALS.get(fit.ci_method, ("", ""))[1])
+        if _by_inverse_variance(fit):
+            found.add(INTERVALS.get(fit.ci_method, ("", ""))[1])
         if fit.prediction_interval is not None:
             found.add(PREDICTION.get(fit.prediction_method, ("", ""))[1])
     if fits:
-        found |= set(HETEROGENEITY)
-    method = material.method
-    if method is not None and "es_source" in material.rows and any(fit.measure == "SMD" for fit in fits):
-        found.add("Hedges (1981), Journal of Educational Statistics 6:107-128 (g and J)")
-        found.add(find_smd_variance(method.variance).source)
-        if method.events_to_smd:
-            found.add(EVENTS)
-    if method is not None and not math.isnan(method.rho):
-        found.add(AVERAGE)
+        found.add(HETEROGENEITY)
+    if any(fit.tau2_ci is not None and fit.tau2_ci.method == "Q-profile" for fit in fits):
+        found.add(PROFILE)
+    for one in pooled:
+        found |= _effect_papers(one, computed="es_source" in material.rows)
     papers = sorted(found - {""})
     own = []
     if material.review is not None:
@@ -256,3 +333,13 @@ def references_section(material: Material, pooled: Sequence[Pooled]) -> Section:
         blocks.append(Words(text=f"Data: {'; '.join(dict.fromkeys(own))}"))
     blocks.append(Points(items=tuple(papers)) if papers else Words(text="No method was used that needs a reference."))
     return Section(key="references", title="References", blocks=blocks)
+
+
+def _effect_papers(one: Pooled, *, computed: bool) -> set[str]:
+    found = {AVERAGE} if _averaged(one.fit) else set()
+    if one.method is not None and computed and one.fit.measure == "SMD":
+        found.add("Hedges (1981), Journal of Educational Statistics 6:107-128 (g and J)")
+        found.add(find_smd_variance(one.method.variance).source)
+        if one.method.events_to_smd:
+            found.add(EVENTS)
+    return found

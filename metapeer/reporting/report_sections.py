@@ -186,7 +186,7 @@ def _heterogeneity(material: Material) -> Section:
             (
                 one.title,
                 str(fit.k),
-                format_number(fit.tau2, 4),
+                format_number(fit.tau2, 4) if fit.model == "random" else "none",
                 tau2 or "NA",
                 _percent(fit.I2),
                 _percent(fit.I2_Q),
@@ -209,9 +209,10 @@ def _heterogeneity(material: Material) -> Section:
         f"{level}prediction interval",
     )
     note = (
-        "As planned, suspicious rows as printed. tau² is in the units of the effects squared (logarithms for ratios). "
-        "I² is the share of the observed variance that is not sampling error; it grows with the size of the trials and "
-        "does not say how much effects differ: the prediction interval does."
+        "Suspicious rows as printed, pooled by the first of the methods. tau² is in the units of the effects squared "
+        "(logarithms for ratios); under a common effect there is none. I² is the share of the observed variance that "
+        "is not sampling error; it grows with the size of the trials and does not say how much effects differ: the "
+        "prediction interval does."
     )
     table = TextTable(title="How much effects vary between trials", header=header, rows=rows, notes=(note,))
     return Section(key="heterogeneity", title=title, blocks=[Sheet(table=table)])

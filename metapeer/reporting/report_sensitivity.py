@@ -254,6 +254,8 @@ def _methods(material: Material) -> Section:
     title = "Other methods of pooling"
     if not several:
         words = "No result pools more than one row, so that the method makes no difference."
+        if any(one.fit.k > 1 for one in material.pooled):
+            words = "No result is pooled by inverse variance, so that no other method is set beside it."
         return Section(key="other-methods", title=title, blocks=[Words(text=words)])
     header = ("what is pooled", "k", *(choice.words for choice in material.method_choices))
     rows = [
@@ -294,7 +296,9 @@ def _left_out(material: Material) -> Section:
         if sheets and sheets[0].table.notes:
             summary.append((one.title, str(one.fit.k), sheets[0].table.notes[0]))
     if not blocks:
-        return Section(key="left-out", title=title, blocks=[Words(text="No result pools three rows or more.")])
+        return Section(
+            key="left-out", title=title, blocks=[Words(text="No result pools three rows or more by inverse variance.")]
+        )
     table = TextTable(title="What leaving out one row changes", header=("what is pooled", "k", ""), rows=summary)
     return Section(key="left-out", title=title, blocks=[*([Sheet(table=table)] if summary else []), *blocks])
 
@@ -302,10 +306,14 @@ def _left_out(material: Material) -> Section:
 def _small_studies(material: Material) -> Section:
     title = "Small-study effects"
     tested = [one for one in material.pooled if one.fit.k >= ENOUGH and one.fit.weighting == "inverse variance"]
-    rest = len(material.pooled) - len(tested)
+    few = sum(one.fit.k < ENOUGH for one in material.pooled)
+    rest = len(material.pooled) - len(tested) - few
     blocks: list[Block] = []
     if rest:
-        words = f"{count(rest, 'result')} of fewer than {ENOUGH} rows: a test of asymmetry would say nothing."
+        words = f"{count(rest, 'result')} not pooled by inverse variance: not tested here."
+        blocks.append(Words(text=words, tone="note"))
+    if few:
+        words = f"{count(few, 'result')} of fewer than {ENOUGH} rows: a test of asymmetry would say nothing."
         blocks.append(Words(text=words, tone="note"))
     rows: list[tuple[str, ...]] = []
     for one in tested:

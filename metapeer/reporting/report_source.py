@@ -1,7 +1,7 @@
 """What a report is given, made into one thing: rows, what is pooled from them, and in which variants."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from metapeer.effects.table import effect_size
 from metapeer.errors import DataWarning, MetapeerError
 from metapeer.living.folder import load_review
 from metapeer.living.update_states import ReviewStore, State, state_of
+from metapeer.pooling.inference import CI_WORDS
 from metapeer.pooling.models import meta_options, pool, read_effects
 from metapeer.pooling.outcomes_names import outcome_words
 from metapeer.pooling.results import MetaAnalysisResult
@@ -21,6 +22,7 @@ from metapeer.records.csvfile import read_outcomes
 from metapeer.records.review import Review
 from metapeer.reporting.report_blocks import Choice, Pooled
 from metapeer.reporting.report_material import (
+    COMMON_WEIGHTS,
     METHODS,
     ROWS,
     Material,
@@ -28,12 +30,16 @@ from metapeer.reporting.report_material import (
     method_choices,
     variants,
     way_of,
+    way_words,
     why_not,
 )
 from metapeer.reproduction.evidence import USUAL_RHO, effects_of, row_effects
 from metapeer.reproduction.plan import Method
 
 __all__ = ["read_source"]
+
+USUAL_BY = "outcome"
+"""The column that may be absent: all rows are then one outcome."""
 
 
 def read_source(source: object, *, by: str, measure: str, title: str) -> Material:
@@ -132,7 +138,11 @@ def _of_review(review: Review, by: str, title: str) -> Material:
         words = outcome_words(track.name) if kind != "analysis" else track.name
         if ("", "") in fits:
             key = anchor("result" if kind == "analysis" else "outcome", track.name, taken)
-            pooled.append(Pooled(key=key, name=track.name, title=words, printed=kind == "analysis", fits=fits))
+            pooled.append(
+                Pooled(
+                    key=key, name=track.name, title=words, printed=kind == "analysis", fits=fits, method=track.method
+                )
+            )
         else:
             unpooled.append((words, why_not(effects[""])))
     rows = _all_rows(review, parts, tracks[-1][1].method if tracks else plan.method)
@@ -206,6 +216,8 @@ def _of_table(data: pd.DataFrame, name: str, by: str, measure: str, title: str) 
             warnings.simplefilter("ignore", DataWarning)  # what cannot be used stands in the report, with the reason
             effects = effect_size(effects, measure=measure)  # type: ignore[arg-type]  # it checks the choice
     names = ["Pooled effect"] * len(effects)
+    if by not in effects and by != USUAL_BY:
+        raise MetapeerError(f"{name} has no column {by!r} to tell outcomes apart by")
     if by in effects:
         names = effects[by].fillna("").astype(str).tolist()
     for column in ("exclusion_reason", "row_id", "study_id"):
@@ -214,7 +226,7 @@ def _of_table(data: pd.DataFrame, name: str, by: str, measure: str, title: str) 
             effects = effects.assign(**{column: usual})
     several = "study_id" in data
     used = Method(measure=measure, within_trial="average" if several else "independent", rho=USUAL_RHO)
-    choices = method_choices([used])
+    choices = method_choices([used], why="the default")
     pooled: list[Pooled] = []
     unpooled: list[tuple[str, str]] = []
     taken: set[str] = set()
@@ -224,7 +236,7 @@ def _of_table(data: pd.DataFrame, name: str, by: str, measure: str, title: str) 
         fits = dict(variants({"": _averaged(part, used)}, used, choices))
         if ("", "") in fits:
             key = anchor("outcome", outcome, taken)
-            pooled.append(Pooled(key=key, name=outcome, title=shown, printed=False, fits=fits))
+            pooled.append(Pooled(key=key, name=outcome, title=shown, printed=False, fits=fits, method=used))
         else:
             unpooled.append((shown, why_not(part)))
     rows = effects.assign(key=effects["row_id"].astype(str), pooled=True, mine=True, dataset=name)
@@ -269,7 +281,7 @@ def _trials_of_table(data: pd.DataFrame) -> pd.DataFrame:
 def _of_fits(fits: Mapping[str, MetaAnalysisResult], title: str) -> Material:
     taken: set[str] = set()
     pooled = []
-    methods = {(fit.model, fit.tau2_method, fit.ci_method) for fit in fits.values()}
+    methods = {_way(fit) for fit in fits.values()}
     words = " / ".join(sorted({_fit_words(fit) for fit in fits.values()}))
     own = Choice(code="", words=f"{words} (as given)")
     others = [choice for choice in METHODS if {way_of(choice)} != methods]
@@ -312,11 +324,17 @@ def _of_fits(fits: Mapping[str, MetaAnalysisResult], title: str) -> Material:
     )
 
 
+def _way(fit: MetaAnalysisResult) -> tuple[object, ...]:
+    """What a result does, as `way_of` tells it of a method; no method weighs otherwise than by inverse variance."""
+    if fit.weighting != "inverse variance":
+        return (fit.weighting,)
+    return (fit.model, fit.tau2_method if fit.model == "random" else "REML", fit.ci_method)
+
+
 def _fit_words(fit: MetaAnalysisResult) -> str:
-    way = (fit.model, fit.tau2_method if fit.model == "random" else "REML", fit.ci_method)
-    known: Callable[[Choice], bool] = lambda choice: way_of(choice) == way  # noqa: E731
-    found = next((choice.words for choice in METHODS if known(choice)), "")
-    return found or f"{fit.model} effects, {fit.tau2_method + ', ' if fit.tau2_method else ''}{fit.ci_method}"
+    if fit.weighting not in ("inverse variance", COMMON_WEIGHTS):
+        return f"{fit.weighting}, {CI_WORDS.get(fit.ci_method, fit.ci_method)}"
+    return way_words(fit.model, fit.tau2_method, fit.ci_method)
 
 
 def _refit(fit: MetaAnalysisResult, choice: Choice) -> MetaAnalysisResult:

@@ -15,12 +15,14 @@ from metapeer.reporting.report_blocks import Points, Sheet, Words
 from metapeer.reporting.report_door import report
 from metapeer.reporting.report_result import Report
 
-OUTCOMES = """row_id,study_id,format,outcome,outcome_class,instrument,direction,n1,mean1,sd1,n2,mean2,sd2,source
-a.1,a,group,recovery,psychosocial,RAS,higher_better,40,92.1,14.2,41,86.0,15.1,T2
-a.2,a,group,hope,psychosocial,HHI,higher_better,40,3.1,0.9,41,2.9,0.8,T2
-a.3,a,group,hope,psychosocial,SHS,higher_better,40,3.2,0.9,41,2.9,0.8,T2
-b.1,b,one_to_one,recovery,psychosocial,RAS,higher_better,65,88.4,16.0,60,87.2,15.5,T3
-b.2,b,one_to_one,hope,psychosocial,HHI,higher_better,65,3.0,0.8,60,2.9,0.9,T3
+RAS = "psychosocial,Recovery Assessment Scale"
+HOPE = "psychosocial,Hope Scale"
+OUTCOMES = f"""row_id,study_id,format,outcome,outcome_class,instrument,timepoint_months,n1,mean1,sd1,n2,mean2,sd2,source
+a.1,a,group,recovery,{RAS},6,40,92.1,14.2,41,86.0,15.1,T2
+a.2,a,group,hope,{HOPE},6,40,3.1,0.9,41,2.9,0.8,T2
+a.3,a,group,hope,{HOPE},12,40,3.2,0.9,41,2.9,0.8,T2
+b.1,b,one_to_one,recovery,{RAS},6,65,88.4,16.0,60,87.2,15.5,T3
+b.2,b,one_to_one,hope,{HOPE},6,65,3.0,0.8,60,2.9,0.9,T3
 """
 PUBLISHED = """published_id,review,outcome,outcome_class,k,es_type,model,es,ci_low,ci_high,source
 recovery,mine,recovery,psychosocial,2,SMD,random,0.18,-0.01,0.37,F2
@@ -62,7 +64,7 @@ def table_of(found: Report, key: str) -> Sheet:
 
 def test_a_common_effect_with_a_t_interval_is_not_called_normal(tmp_path: Path) -> None:
     found = review(tmp_path, 'model = "common"\nci_method = "t"')
-    assert [choice.words for choice in found.method_choices][0] == "common effect, t (as planned)"
+    assert found.method_choices[0].words == "common effect, t (as planned)"
     assert "common effect, normal" in [choice.words for choice in found.method_choices]
     one = found.pooled[0]
     assert one.fits["", ""].ci.method == "t, 1 df"
@@ -120,7 +122,7 @@ def test_a_table_has_a_default_and_no_plan() -> None:
     data = pd.DataFrame({"study_id": ["a", "b"], "yi": [0.1, 0.3], "vi": [0.02, 0.03]})
     found = report(data)
     assert found.method_choices[0].words == "REML, Hartung-Knapp (the default)"
-    assert "planned" not in found.to_html()
+    assert "as planned" not in found.to_html()
 
 
 def test_a_column_that_is_not_there_cannot_tell_outcomes_apart() -> None:
