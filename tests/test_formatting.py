@@ -189,7 +189,7 @@ def test_html_says_what_the_table_says_and_nothing_in_it_is_a_tag(table):
         note for note in [*([] if table.rows else [seen(table.title)]), *map(seen, table.notes)] if note
     ]
     if table.rows and table.title:
-        assert page.words("caption") == [seen(table.title)]
+        assert page.words("caption") == ([seen(table.title)] if seen(table.title) else [])
     known = {"table", "caption", "strong", "thead", "tbody", "tr", "th", "td", "p", "ul", "li", "span"}
     assert {tag for tag, _, _ in page.elements} <= known
     assert {name for _, attributes, _ in page.elements for name in attributes} <= {"style", "scope"}

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
@@ -173,6 +173,7 @@ def test_ends_of_the_q_profile_interval_solve_the_chi_squared_equations(data, le
         assert at_zero <= upper * (1 + 1e-12)
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 @given(studies(), METHODS)
 def test_random_effects_equal_the_common_effect_when_tau2_is_zero(data, method):
     yi, vi = data
