@@ -118,7 +118,11 @@ def sets_from_table(data: pd.DataFrame, by: str | Sequence[str] | None) -> SetsR
     if "vi" not in data and "sei" not in data:
         absent.append("vi or sei")
     if absent:
-        raise DataError(source, [f"column {name} is missing" for name in absent])
+        remedy = {
+            "yi": "; compute effects with effect_size() first",
+            "vi or sei": "; compute effects with effect_size() first",
+        }
+        raise DataError(source, [f"column {name} is missing{remedy.get(name, '')}" for name in absent])
     twice = sorted({str(name) for name in data.columns[data.columns.duplicated()]})
     if twice:
         raise DataError(source, [Fault(column=name, message="stands in the table more than once") for name in twice])

@@ -72,7 +72,14 @@ def _read(
     twice = list(dict.fromkeys(map(str, data.columns[data.columns.duplicated()])))
     faults = [Fault(column=column, message="stands twice in the table") for column in twice]
     absent = [column for column in dict.fromkeys(("study_id", by, *columns)) if column not in data]
-    faults += [Fault(column=column, message="there is no such column") for column in absent]
+    faults += [
+        Fault(
+            column=column,
+            message="there is no such column"
+            + ("; give psychosocial or clinical for each row" if column == "outcome_class" else ""),
+        )
+        for column in absent
+    ]
     if faults:
         raise DataError(source, faults)
     effects = read_effects(data)

@@ -178,7 +178,9 @@ def summary_of_findings(
         )
     if magnitude is not None and not any(fit.measure in SMD_MEASURES for fit in fits.values()):
         raise ChoiceError("magnitude has no effect: no outcome has a standardised mean difference")
-    about = [("Population", population), ("Setting", setting), ("Intervention", arms[0]), ("Comparison", arms[1])]
+    about = [("Population", population), ("Setting", setting), ("Intervention", arms[0])]
+    if arms[1] != "the comparison":  # nobody said which
+        about.append(("Comparison", arms[1]))
     return SummaryOfFindings(
         title=title,
         about=tuple((heading, text) for heading, text in about if text),
