@@ -472,7 +472,9 @@ def test_a_faulty_variant_gives_a_line_with_the_reason_and_loses_nothing_else():
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         found = contrast_outcome_classes(data, **QUIET, variants=broken)
-    assert "no class column: outcome_class: there is no such column; give psychosocial or clinical for each row" in [str(warning.message) for warning in told]
+    assert "no class column: outcome_class: there is no such column; give psychosocial or clinical for each row" in [
+        str(warning.message) for warning in told
+    ]
     lines = {line.label: line for line in found.lines if line.axis == "rows"}
     assert list(lines) == list(broken)
     assert [lines[name].verdict for name in list(broken)[:-1]] == ["no answer"] * 5
