@@ -112,6 +112,7 @@ def test_every_fault_stands_on_the_page_and_no_other():
     assert told - {"planted"} == set(FAULTS)
 
 
+@pytest.mark.slow
 def test_a_slice_of_the_page_is_what_planting_gives():
     written = planted.written_block(page()).splitlines()
     for words in ("limits of 90%", "percentages entered as counts"):

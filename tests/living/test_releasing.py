@@ -177,6 +177,7 @@ def test_new_software_with_the_same_numbers_is_a_patch(released, monkeypatch):
     assert release(released, change="patch", **NEXT).version == "26.0.1"
 
 
+@pytest.mark.slow
 def test_a_version_written_by_hand_is_refused_unless_it_is_right(released):
     change_cell(released, ",-0.05,0.17,", ",-0.06,0.17,")
     for version in ("26.7.0", 5, None, "26.1.0"):

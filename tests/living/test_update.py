@@ -124,6 +124,7 @@ def test_a_single_new_trial_has_the_whole_change(lyons):
     adds_up(change)
 
 
+@pytest.mark.slow
 def test_shares_of_three_trials_are_the_mean_over_all_orders_of_entry(lyons):
     trials = [new_trial("a", mean1=35.0), new_trial("b", mean1=27.0, n1=200, n2=190), new_trial("c", sd1=20.0)]
     change = update(lyons, table(*trials), outcomes="recovery")["recovery"]

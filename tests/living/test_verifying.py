@@ -116,6 +116,7 @@ def test_a_file_that_was_added_or_deleted_is_a_changed_input(released):
     assert dict(found.changed_inputs) == {"extra.csv": "was added", "overrides.csv": "is gone"}
 
 
+@pytest.mark.slow
 def test_bundled_reviews_can_be_verified_against_a_lock_that_stands_elsewhere(tmp_path):
     path = tmp_path / "lyons.lock"
     lock = lock_review("lyons2021")
@@ -155,6 +156,7 @@ def test_hostile_names_in_a_lock_do_not_reach_the_terminal(released):
     assert "\x1b" not in str(verify(released))
 
 
+@pytest.mark.slow
 def test_last_digits_that_platforms_differ_in_are_no_difference(monkeypatch):
     # Every effect and variance moves by one unit in the last place, up or down.
     read, turn = evidence.read_effects, iter(range(10**6))

@@ -841,6 +841,7 @@ def test_the_figure_holds_every_line_of_a_pair():
                                                          not math.isnan(v.estimate)]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_figure_is_drawn_for_the_pair_that_was_asked_for():
     data = trials(12, 3, classes=("psychosocial", "clinical", "service_use")).assign(measure="SMD")
     found = ask(data, format="format", rhos=(0.2,))
@@ -860,6 +861,7 @@ def test_the_figure_is_drawn_for_the_pair_that_was_asked_for():
     assert sum("no answer (one trial only)" in text for text in texts) == 2
 
 
+@pytest.mark.slow
 def test_the_labels_of_the_figure_do_not_overlap():
     data = trials(12, 3).assign(measure="SMD", positive_favours="arm1")
     data.loc[data["format"] == "group", "outcome_class"] = "psychosocial"

@@ -315,6 +315,7 @@ def made(rows):
     return pd.DataFrame(rows, columns=["study_id", "outcome", "yi", "vi"])
 
 
+@pytest.mark.slow
 @settings(max_examples=3)
 @given(EFFECTS, st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(rows, random):
