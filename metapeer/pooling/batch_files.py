@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from metapeer.errors import DataError, Fault, MetapeerError
 from metapeer.formatting import Printable, TextTable, count
@@ -156,7 +157,7 @@ def _fit_file(path: str, part: str, by: list[str], options: BatchOptions, worker
     """Fit one file and write its part in one step; the numbers of sets and of failed ones."""
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise DataError(path, [f"cannot be read as Parquet: {error}"]) from None
     table.attrs["source"] = path
     frame = fit_table(table, by=by, options=options, workers=workers)
@@ -206,9 +207,9 @@ def _one_by_one(
         for attempt in range(retries + 1):
             try:
                 result = _fit_file(*task)
-            except OSError:
+            except OSError as error:
                 if attempt == retries:
-                    raise
+                    raise DataError(task[0], [f"cannot be read, or its results written: {error}"]) from None
                 time.sleep(0.1 * 2**attempt)
             else:
                 yield result
@@ -224,7 +225,11 @@ def _on_cluster(
     futures = [client.submit(_fit_file, *task, retries=retries, pure=False) for task in tasks]
     finished: Iterator[Any] = as_completed(futures)  # type: ignore[no-untyped-call,unused-ignore]
     for future in finished:
-        yield future.result()
+        try:
+            result = future.result()
+        except OSError as error:
+            raise DataError("a file", [f"cannot be read, or its results written: {error}"]) from None
+        yield result
         future.release()
 
 
@@ -295,34 +300,42 @@ def fit_files(
 
 def _count(parts: list[Path], keys: list[str]) -> tuple[int, int]:
     """Count sets and failures in what was written, and refuse sets that lie in more than one file."""
-    hashes, failed = [], 0
+    hashes: list[NDArray[np.uint64]] = []
+    failed = 0
     for part in parts:
         names = pd.read_parquet(part, columns=[*keys, "problem"])
         failed += int((names["problem"] != "").sum())
-        hashes.append(pd.util.hash_pandas_object(names[keys], index=False).to_numpy())
+        hashes.append(np.asarray(pd.util.hash_pandas_object(names[keys], index=False), dtype=np.uint64))
     every = np.concatenate(hashes)
     values, times = np.unique(every, return_counts=True)
-    if values.size < every.size:
-        again = set(values[times > 1].tolist())
-        faults: list[Fault | str] = []
-        for part, own in zip(parts, hashes, strict=True):
-            if len(faults) >= _SHOWN:
-                break
-            twice = np.flatnonzero([value in again for value in own.tolist()])[: _SHOWN - len(faults)]
-            names = pd.read_parquet(part, columns=keys).iloc[twice]
-            faults += [
-                Fault(
-                    row=", ".join(f"{key} {value}" for key, value in row.items()),
-                    message=f"lies also outside {part.name}",
-                )
-                for row in names.to_dict("records")
-            ]
+    faults = _in_several(parts, hashes, values[times > 1], keys) if values.size < every.size else []
+    if faults:
         remedy = (
             f"every set must lie within one file: write the files anew, divided by {', '.join(keys)}, or pass a Dask "
             "DataFrame, whose rows are brought together"
         )
         raise DataError("the files", [*faults, remedy])
     return int(every.size), failed
+
+
+def _in_several(
+    parts: list[Path], hashes: list[NDArray[np.uint64]], again: NDArray[np.uint64], keys: list[str]
+) -> list[Fault]:
+    """Name sets that lie in several files; of many sets some share a hash by chance, so that names decide."""
+    frames = []
+    for part, own in zip(parts, hashes, strict=True):
+        twice = np.flatnonzero(np.isin(own, again))
+        if twice.size:
+            frames.append(pd.read_parquet(part, columns=keys).iloc[twice].assign(_part=part.name))
+    names = pd.concat(frames, ignore_index=True)
+    names = names[names.duplicated(keys)].head(_SHOWN)
+    return [
+        Fault(
+            row=", ".join(f"{key} {value}" for key, value in row.items() if key != "_part"),
+            message=f"lies in {row['_part']} and in a part before it",
+        )
+        for row in names.to_dict("records")
+    ]
 
 
 def fit_dask(table: "dd.DataFrame", *, by: Sequence[str], options: BatchOptions) -> "dd.DataFrame":

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from metapeer.errors import ChoiceError, MetapeerError, check_choice
-from metapeer.pooling.batch_likelihood import ManyMaxima, centred, without_absent
+from metapeer.pooling.batch_likelihood import ManyMaxima, centred, dot_columns, without_absent
 from metapeer.pooling.batch_sets import Piece, Sets, pieces
 from metapeer.pooling.batch_tau2 import tau2_many
 from metapeer.pooling.inference import CI_METHODS, GOES_WITH
@@ -181,10 +181,6 @@ def _choose_engine(engine: str, tau2_method: str, sets: int) -> str:
     return "numba"
 
 
-def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
-    return np.asarray(np.einsum("ij,ij->j", a, b))
-
-
 def _tau2(piece: Piece, yi: FloatArray, vi: FloatArray, options: BatchOptions) -> ManyMaxima:
     """Estimate tau2 of the sets of a piece, by whichever engine was chosen."""
     method = options.tau2_method
@@ -211,16 +207,16 @@ class _Mean:
 
 def _mean(yi: FloatArray, residuals: FloatArray, w: FloatArray) -> _Mean:
     s1 = np.add.reduce(w, axis=0)
-    shift = _dot(w, residuals) / s1
+    shift = dot_columns(w, residuals) / s1
     away = residuals - shift
     # Deviations were taken from the plain mean, so that large effects close together keep their digits.
-    return _Mean(yi[0] - residuals[0] + shift, 1.0 / np.sqrt(s1), _dot(w * away, away))
+    return _Mean(yi[0] - residuals[0] + shift, 1.0 / np.sqrt(s1), dot_columns(w * away, away))
 
 
 def _typical_variance(vi: FloatArray, w: FloatArray, df: FloatArray) -> FloatArray:
     """Higgins and Thompson's typical sampling variance of each set."""
     s1 = np.add.reduce(w, axis=0)
-    trace = s1 - _dot(w, w) / s1
+    trace = s1 - dot_columns(w, w) / s1
     for column in np.flatnonzero(~(trace > _CANCELS * s1)).tolist():
         trace[column] = trace_p(1.0 / vi[np.isfinite(vi[:, column]), column])
     return np.asarray(df / trace)

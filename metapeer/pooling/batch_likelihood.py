@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from metapeer.pooling.tau2_likelihood import maximise
 from metapeer.pooling.weighted import FloatArray
 
-__all__ = ["ManyMaxima", "centred", "maximise_many", "without_absent"]
+__all__ = ["ManyMaxima", "centred", "dot_columns", "maximise_many", "without_absent"]
 
 IntArray = NDArray[np.intp]
 
@@ -98,8 +98,19 @@ def centred(yi: FloatArray, vi: FloatArray) -> FloatArray:
     return np.asarray(np.where(absent, 0.0, kept - mean))
 
 
-def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Column sums of products; no faster way without a temporary array is known."""
+def dot_columns(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Column sums of products; no faster way without a temporary array is known.
+
+    Parameters
+    ----------
+    a, b : array of shape (k, n)
+        Factors.
+
+    Returns
+    -------
+    array of shape (n,)
+        The sums.
+    """
     return np.asarray(np.einsum("ij,ij->j", a, b))
 
 
@@ -108,18 +119,18 @@ def _parts(residuals: FloatArray, vi: FloatArray, tau2: FloatArray, *, restricte
     w = vi + tau2
     np.divide(1.0, w, out=w)
     s1 = np.add.reduce(w, axis=0)
-    u = residuals - _dot(w, residuals) / s1
+    u = residuals - dot_columns(w, residuals) / s1
     u *= w
-    rise = _dot(u, u)
+    rise = dot_columns(u, u)
     wu = w * u
     through = np.add.reduce(wu, axis=0)
-    down = 2.0 * (_dot(wu, u) - through * through / s1)
-    s2 = _dot(w, w)
+    down = 2.0 * (dot_columns(wu, u) - through * through / s1)
+    s2 = dot_columns(w, w)
     if not restricted:
         return _Parts(rise, s1, down, s2), np.ones_like(s1)
     np.multiply(w, w, out=wu)
     ratio = s2 / s1
-    fall, up = s1 - ratio, s2 - 2.0 * _dot(wu, w) / s1 + ratio * ratio
+    fall, up = s1 - ratio, s2 - 2.0 * dot_columns(wu, w) / s1 + ratio * ratio
     return _Parts(rise, fall, down, up), np.minimum(fall / s1, up / s2)
 
 
@@ -129,7 +140,7 @@ def _upper_bounds(residuals: FloatArray, vi: FloatArray) -> FloatArray:
     present = np.isfinite(vi)
     high = np.where(present, vi, 0.0).max(axis=0)
     df = present.sum(axis=0) - 1.0
-    s = _dot(residuals, residuals)
+    s = dot_columns(residuals, residuals)
     bound = (s + np.sqrt(s * s + 4.0 * df * s * (high - low))) / (2.0 * df) - low
     # Deviations from a mean lie on both sides of zero, so that the zeros of absent studies do not widen their range.
     return np.asarray(np.minimum(bound, 0.5 * (residuals.max(axis=0) - residuals.min(axis=0)) ** 2 - low))
@@ -171,9 +182,9 @@ def _heights(residuals: FloatArray, vi: FloatArray, tau2: FloatArray, *, restric
     """Log-likelihoods, one tau2 a column, up to a constant of the set."""
     w = 1.0 / (vi + tau2)
     s1 = np.add.reduce(w, axis=0)
-    u = residuals - _dot(w, residuals) / s1
+    u = residuals - dot_columns(w, residuals) / s1
     logs = np.log(w, out=np.zeros_like(w), where=w > 0).sum(axis=0)
-    value = 0.5 * (logs - _dot(w, u * u))
+    value = 0.5 * (logs - dot_columns(w, u * u))
     return np.asarray(value - 0.5 * np.log(s1) if restricted else value)
 
 

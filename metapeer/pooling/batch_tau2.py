@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri
 
-from metapeer.pooling.batch_likelihood import ManyMaxima, centred, maximise_many, without_absent
+from metapeer.pooling.batch_likelihood import ManyMaxima, centred, dot_columns, maximise_many, without_absent
 from metapeer.pooling.tau2 import estimate_tau2
 from metapeer.pooling.weighted import FloatArray
 
@@ -22,23 +22,19 @@ _EPS = float(np.finfo(np.float64).eps)
 _STEPS = 200
 
 
-def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
-    return np.asarray(np.einsum("ij,ij->j", a, b))
-
-
 def _q(residuals: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Sum of weights, generalised Q, and minus its slope in tau2."""
     s1 = np.add.reduce(w, axis=0)
-    u = residuals - _dot(w, residuals) / s1
+    u = residuals - dot_columns(w, residuals) / s1
     weighted = w * u
-    return s1, _dot(weighted, u), _dot(weighted, weighted)
+    return s1, dot_columns(weighted, u), dot_columns(weighted, weighted)
 
 
 def _excess(residuals: FloatArray, vi: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Q with fixed weights beyond what sampling error alone would give, and the factor of tau2 in its expectation."""
     s1, q, _ = _q(residuals, w)
     others = s1 - w
-    trace = _dot(w, others) / s1
+    trace = dot_columns(w, others) / s1
     expected = np.einsum("ij,ij,ij->j", w, np.where(w > 0, vi, 0.0), others) / s1
     return q - expected, trace
 
@@ -54,19 +50,19 @@ def _closed(residuals: FloatArray, vi: FloatArray, df: FloatArray, method: str) 
     k = df + 1.0
     w = 1.0 / vi
     if method == "HE":
-        spread = _dot(residuals, residuals) - np.where(w > 0, vi, 0.0).sum(axis=0) * (df / k)
+        spread = dot_columns(residuals, residuals) - np.where(w > 0, vi, 0.0).sum(axis=0) * (df / k)
         return np.maximum(0.0, spread / df), np.zeros(df.size, dtype=np.bool_)
     if method in ("HS", "HSk"):
         s1, q, _ = _q(residuals, w)
         excess = q - k if method == "HS" else q * k / df - k
         return np.maximum(0.0, excess / s1), _dominated(w)
     if method == "SJ":
-        start = _dot(residuals, residuals) / k
+        start = dot_columns(residuals, residuals) / k
         _, q, _ = _q(residuals, 1.0 / (vi + start))
         return start * q / df, _dominated(w)
     if method == "DL":
         s1, q, _ = _q(residuals, w)
-        trace = s1 - _dot(w, w) / s1
+        trace = s1 - dot_columns(w, w) / s1
         return np.maximum(0.0, (q - df) / trace), _dominated(w)
     if method == "GENQ":
         weights, odd = np.sqrt(w), _dominated(w)

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metapeer.errors import MetapeerError
+from metapeer.formatting import count
 from metapeer.pooling.batch_fit import BatchOptions, Engine, batch_options, fit_sets
 from metapeer.pooling.batch_sets import sets_from_matrix
 from metapeer.pooling.models import Effects, Model, read_effects
@@ -85,7 +86,7 @@ def gosh(
     effects, options = _read(data, model, tau2_method, engine)
     k = effects.yi.size
     if k < 3:
-        raise MetapeerError(f"subsets of {k} studies show nothing; three or more are needed")
+        raise MetapeerError(f"subsets of {count(k, 'study', 'studies')} show nothing; three or more are needed")
     if k > _WIDEST:
         raise MetapeerError(f"{k} studies are too many: subsets are kept as 63 bits; pool fewer, or average per trial")
     most = _MOST if subsets is None else subsets

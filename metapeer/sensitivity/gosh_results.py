@@ -243,6 +243,7 @@ class GoshResult(Printable):
             options.setdefault("member", study)
         scale = measure_of(self.measure).scale
         options.setdefault("log_scale", scale == "log")
+        options.setdefault("y_label", f"I² from {'Q' if self.model == 'common' else 'tau²'}, per cent")
         if self.measure and scale == "identity":
             options.setdefault("x_label", f"Pooled {self.measure}")
         return draw_gosh(table, measure=self.measure, **options)
@@ -271,7 +272,9 @@ class GoshResult(Printable):
                 "if independent; average_within_trial() makes one effect of each trial"
             )
         which = "all" if self.complete else f"{len(self):,} drawn at random (seed {self.seed}) of the"
-        how = "common effect" if self.model == "common" else f"random effects, tau² by {self.tau2_method}"
+        how = "common effect, I² from Q"
+        if self.model != "common":
+            how = f"random effects, tau² by {self.tau2_method}, I² from tau²"
         return [
             TextTable(
                 title=f"GOSH: {which} {2**k - 1:,} subsets of "

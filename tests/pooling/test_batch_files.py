@@ -92,8 +92,31 @@ def test_what_is_wrong_stands_beside_its_set_and_the_others_finish(tmp_path):
 def test_a_set_in_two_files_is_refused_with_its_name(tmp_path):
     write(tmp_path / "in", files=2)
     effects(2, seed=9, first=3).to_parquet(tmp_path / "in" / "more.parquet")
-    with pytest.raises(DataError, match=r"gene 3: lies also outside part-000000.parquet(.|\n)*pass a Dask DataFrame"):
+    with pytest.raises(
+        DataError, match=r"gene 3: lies in part-000002.parquet and in a part before it(.|\n)*pass a Dask DataFrame"
+    ):
         meta_analysis_batch(tmp_path / "in", by="gene", output=tmp_path / "out")
+
+
+def test_sets_that_share_a_hash_by_chance_are_not_taken_for_one(tmp_path, monkeypatch):
+    write(tmp_path / "in", files=2)
+    monkeypatch.setattr(pd.util, "hash_pandas_object", lambda frame, **_: pd.Series(np.zeros(len(frame), np.uint64)))
+    assert len(meta_analysis_batch(tmp_path / "in", by="gene", output=tmp_path / "out")) == 120
+
+
+def test_a_file_that_fails_for_a_moment_is_tried_again(tmp_path, monkeypatch):
+    whole, read, failures = write(tmp_path / "in", files=2), pd.read_parquet, [OSError("busy")]
+
+    def sometimes(path, **options):
+        if failures:
+            raise failures.pop()
+        return read(path, **options)
+
+    monkeypatch.setattr(pd, "read_parquet", sometimes)
+    same(meta_analysis_batch(tmp_path / "in", by="gene", output=tmp_path / "out").to_frame(), whole)
+    failures += [OSError("broken")] * 9
+    with pytest.raises(DataError, match="cannot be read, or its results written: broken"):
+        meta_analysis_batch(tmp_path / "in", by="gene", output=tmp_path / "more", retries=1)
 
 
 def test_results_of_another_run_are_never_mixed_in(tmp_path):
